@@ -1,0 +1,66 @@
+"""The ``genlink`` command: its verbs, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from genlink.cli import corpus, evaluate, kb, link, train
+from genlink.errors import GenLinkError
+
+__all__ = ["app", "main"]
+
+# The errors of the parser that typer uses: click's own in older releases, typer's copy of them in newer ones.
+ParserUsageError: type[Exception]
+ParserError: type[Exception]
+ParserUsageError, ParserError = typer.BadParameter.__mro__[1:3]  # type: ignore[assignment]
+
+app = typer.Typer(
+    name="genlink",
+    help="Link mentions in biomedical text to the concepts of a knowledge base.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(kb.app, name="kb")
+app.add_typer(corpus.app, name="corpus")
+app.command()(train.train)
+app.command()(link.link)
+app.command()(evaluate.evaluate)
+app.command()(evaluate.score)
+app.command()(evaluate.compare)
+app.command()(train.demo)
+
+
+def main() -> None:
+    """Run the command line: errors that a user can mend are one line and an exit code, never a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        code = app(standalone_mode=False)
+    except GenLinkError as error:
+        _fail(str(error), error.exit_code)
+    except typer.Exit as end:
+        code = end.exit_code
+    except ParserUsageError as error:
+        context = getattr(error, "ctx", None)
+        _fail(f"{error.format_message()} See {context.command_path if context else 'genlink'} --help.", 2)
+    except ParserError as error:
+        _fail(error.format_message(), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); there is nobody left to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,243 @@
+"""Training recipes: YAML files read into models that refuse what they do not know.
+
+A recipe is complete: it inherits from nothing, and what it leaves out has the default written here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from genlink.errors import UsageError
+from genlink.files import require_file
+
+__all__ = [
+    "CorpusConfig",
+    "DevConfig",
+    "FinetuneConfig",
+    "ModelConfig",
+    "ModelShape",
+    "OptimiserConfig",
+    "PairsConfig",
+    "TemplateConfig",
+    "TrainConfig",
+    "read_train_config",
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class ModelShape(_Strict):
+    """The size of a BART trained from scratch, tokenizer included."""
+
+    width: int = Field(256, ge=8)
+    """Hidden size of encoder and decoder; the feed-forward layers are four times as wide."""
+    encoder_layers: int = Field(4, ge=1)
+    decoder_layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    vocab_size: int = Field(4096, ge=270)
+    """Tokens of the byte-level BPE that is trained on the names."""
+    max_positions: int = Field(192, ge=16)
+    """The longest source and the longest decoder sequence, in tokens."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ModelShape:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
+        return self
+
+
+class ModelConfig(_Strict):
+    """Where the weights come from: exactly one of the two."""
+
+    checkpoint: str | None = None
+    """A GenLink model directory, any BART checkpoint directory, or a Hub name such as facebook/bart-large."""
+    shape: ModelShape | None = None
+    """A fresh model of this shape."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout of hidden states and attention while training."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelConfig:
+        if (self.checkpoint is None) == (self.shape is None):
+            raise ValueError("give either checkpoint or shape, not both and not neither")
+        return self
+
+
+class TemplateConfig(_Strict):
+    """See genlink.templates.Template."""
+
+    start: str = "START"
+    end: str = "END"
+    prefix: str = "{mention} is"
+    context_tokens: int = Field(0, ge=0)
+    source_tokens: int = Field(128, ge=8)
+    prefix_tokens: int = Field(48, ge=4)
+
+
+class PairsConfig(_Strict):
+    """Pre-training pairs: which knowledge bases they are drawn from, and the mix (see genlink.data.synonyms)."""
+
+    sources: list[str] = []
+    """Knowledge bases to draw pairs from; the dictionary itself when empty."""
+    synonym: float = Field(0.5, ge=0)
+    noise: float = Field(0.35, ge=0)
+    identity: float = Field(0.15, ge=0)
+    clause: float = Field(0.0, ge=0)
+    """Clauses are read as context: the template needs context_tokens for them."""
+    max_name_length: int = Field(120, ge=8)
+    """Longer names, in characters, are not learnt: systematic chemical names and sentences posing as names."""
+
+
+class CorpusConfig(_Strict):
+    """The labelled mentions to learn from."""
+
+    train: list[str] = Field(min_length=1)
+    types: list[str] = []
+    """Only mentions of these types; all when empty."""
+    abbreviations: bool = True
+    """Expand abbreviations that the document defines."""
+    composites: bool = True
+    """Split composite mentions where the number of parts agrees with the number of gold concepts."""
+
+
+class FinetuneConfig(_Strict):
+    """How mentions become examples (see genlink.data.targets)."""
+
+    replay: float = Field(0.5, ge=0, lt=1)
+    """Share of each batch that repeats pre-training pairs."""
+    noise: float = Field(0.3, ge=0, le=1)
+    """Share of mentions that are disturbed as in pre-training."""
+    distinct: bool = True
+    """Equal mentions of equal gold count once an epoch; set it to false when the context is read."""
+    targets: int = Field(3, ge=1, le=3)
+    """How many of the gold names most like the mention are generated."""
+
+
+class OptimiserConfig(_Strict):
+    """AdamW with linear warm-up and linear decay to a floor."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(192, ge=1)
+    """Examples of one optimiser step, over all processes."""
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Examples that one process reads at once; the rest of its share is accumulated. All at once when empty."""
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup_steps: int = Field(50, ge=0)
+    floor: float = Field(0.05, ge=0, le=1)
+    """The learning rate at the end, as a share of the highest."""
+    weight_decay: float = Field(0.01, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.98, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+
+class DevConfig(_Strict):
+    """Scoring by real linking while training; the model saved is the one with the best Acc@1."""
+
+    corpus: str
+    types: list[str] = []
+    every: int = Field(250, ge=1)
+    """Steps between two scorings; the last step is always scored."""
+    limit: int | None = Field(None, ge=1)
+    """Score only so many mentions, evenly spread."""
+    beams: int = Field(5, ge=1)
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many scorings without a better one."""
+
+
+class TrainConfig(_Strict):
+    """One training stage."""
+
+    stage: Literal["pretrain", "finetune"]
+    output: str
+    """Directory for the model, the metrics and the checkpoint."""
+    knowledge_base: list[str] = Field(min_length=1)
+    """The dictionary that the model links to: files or saved knowledge bases, merged."""
+    model: ModelConfig
+    optimiser: OptimiserConfig
+    template: TemplateConfig = TemplateConfig()
+    pairs: PairsConfig = PairsConfig()
+    corpus: CorpusConfig | None = None
+    finetune: FinetuneConfig | None = None
+    dev: DevConfig | None = None
+    target_tokens: int = Field(64, ge=4)
+    """The longest name, in tokens; longer ones are cut in training and left out of the search."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware computes in it, else fp32."""
+    checkpoint_every: int = Field(500, ge=1)
+    """Steps between two checkpoints to resume from."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _stage_has_what_it_needs(self) -> TrainConfig:
+        if self.stage == "finetune" and self.corpus is None:
+            raise ValueError("stage finetune needs corpus")
+        if self.stage == "pretrain" and (self.corpus is not None or self.finetune is not None):
+            raise ValueError("stage pretrain reads no corpus: leave out corpus and finetune")
+        if self.pairs.clause > 0 and self.template.context_tokens == 0:
+            raise ValueError("pairs.clause needs template.context_tokens above 0")
+        shape = self.model.shape
+        if shape and self.template.source_tokens > shape.max_positions:
+            raise ValueError("template.source_tokens is above model.shape.max_positions")
+        if shape and self.template.prefix_tokens + self.target_tokens + 1 > shape.max_positions:
+            raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
+        return self
+
+
+def read_train_config(path: str | Path) -> TrainConfig:
+    """Read a recipe. Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one."""
+    path = require_file(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UsageError(f"{where}: not YAML ({getattr(error, 'problem', None) or 'unreadable'}).") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text.") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, such as `stage: pretrain`.")
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem of a validation error in one line, and how many more there are."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key `{key}`."
+        known = _known_keys(first["loc"][:-1])
+        if close := difflib.get_close_matches(str(first["loc"][-1]), known, n=1):
+            message += f" Did you mean `{close[0]}`?"
+        elif known:
+            message += f" Known here: {', '.join(known)}."
+    elif first["type"] == "missing":
+        message = f"missing key `{key}`."
+    elif first["type"] == "value_error":
+        message = f"{key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}."
+    else:
+        message = f"`{key}`: {first['msg']}, found {first['input']!r}."
+    return message + (f" ({len(problems) - 1} more problems)" if len(problems) > 1 else "")
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    """The keys that the model at ``location`` has."""
+    model: type[BaseModel] = TrainConfig
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        choices = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

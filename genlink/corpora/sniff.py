@@ -1,0 +1,66 @@
+"""Which format a corpus is in, told by its beginning."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+from genlink.errors import FormatError, UsageError
+from genlink.files import require_file
+
+__all__ = ["sniff_format"]
+
+_HEAD = 1 << 16
+_PUBTATOR = re.compile(r"[^|\t]+\|[ta]\|")
+
+
+def _head(path: Path) -> str:
+    """The first 64 KiB, whatever their encoding, without leading blank lines."""
+    try:
+        with path.open("rb") as raw:
+            compressed = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if compressed else path.open("rb") as file:
+            return file.read(_HEAD).decode("utf-8-sig", errors="replace").lstrip()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FormatError(path, f"truncated or broken gzip ({error}).", advice="Download it again.") from None
+
+
+def _json_format(head: str) -> str:
+    line = head.split("\n", 1)[0]
+    try:
+        record: Any = json.loads(line)
+    except json.JSONDecodeError:
+        # Cut off, or spread over lines: go by the keys in sight.
+        record = dict.fromkeys(re.findall(r'"(\w+)"\s*:', head))
+    if isinstance(record, list) or {"documents", "PubTator3"} & record.keys():
+        return "bioc-json"
+    if "document_id" in record:
+        return "bigbio"
+    return "jsonl"
+
+
+def sniff_format(path: str | Path) -> str:
+    """The name of the format that the file or directory begins like.
+
+    Raises UsageError if it begins like none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if any(path.glob("*.concept")):
+            return "biosyn"
+        raise UsageError(f"{path}: a directory without .concept files. Name a file, or the format (--format).")
+    head = _head(require_file(path))
+    first = head.split("\n", 1)[0].rstrip("\r")
+    if first.startswith("<"):
+        return "bioc-xml"
+    if first.startswith(("{", "[")):
+        return _json_format(head)
+    if _PUBTATOR.match(first):
+        return "pubtator"
+    if first.count("\t") == 2:
+        return "phrases"
+    raise UsageError(f"{path}: its beginning is that of no known corpus format. Name it (--format).")

@@ -1,0 +1,103 @@
+"""Fine-tuning examples: for each mention of a corpus, which names of its gold concept to generate.
+
+GenBioEL generates the name spelled most like the mention; ANGEL (arXiv 2408.16493, section 3.1) the three most alike.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genlink.data.encoding import Encoding, Prompt
+from genlink.data.noise import add_noise
+from genlink.data.similarity import NameSimilarity
+from genlink.kb import KnowledgeBase
+from genlink.schema import Mention
+from genlink.text import normalise
+
+__all__ = ["LabelledMention", "MentionTargets", "nearest_gold_names"]
+
+# ANGEL trains on three targets a mention; the nearest is drawn most of the time.
+TARGET_SHARES = (0.7, 0.15, 0.15)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledMention:
+    """A mention and the keys of its gold names, the most alike first."""
+
+    mention: Mention
+    keys: tuple[int, ...]
+
+
+def nearest_gold_names(mentions: Sequence[Mention], kb: KnowledgeBase, top: int = 3) -> list[LabelledMention]:
+    """The ``top`` gold names spelled most like each mention; mentions without a gold concept in ``kb`` are left out.
+
+    A composite mention that was not split may generate any of its concepts.
+    """
+    similarity = NameSimilarity([kb.key(i) for i in range(kb.n_keys)])
+    index = {kb.concept_id_at(i): i for i in range(len(kb))}
+    surfaces = sorted({normalise(m.surface, kb.normalisation) for m in mentions})
+    surface_index = {surface: i for i, surface in enumerate(surfaces)}
+    golds: list[list[int]] = []
+    for mention in mentions:
+        resolved = {kb.resolve(concept_id) for concept_id in mention.gold_ids}
+        concepts = sorted(index[concept_id] for concept_id in resolved if concept_id is not None)
+        golds.append(sorted({key for concept in concepts for key in kb.concept_keys(concept)}))
+    text = np.repeat(
+        [surface_index[normalise(m.surface, kb.normalisation)] for m in mentions], [len(g) for g in golds]
+    ).astype(np.int64)
+    name = np.array([key for gold in golds for key in gold], dtype=np.int64)
+    likeness = similarity.to_texts(surfaces, text, name) if len(name) else np.zeros(0, dtype=np.float32)
+    labelled, at = [], 0
+    for mention, gold in zip(mentions, golds, strict=True):
+        scores = likeness[at : at + len(gold)]
+        at += len(gold)
+        if gold:
+            order = np.lexsort((np.array(gold), -scores))[:top]
+            labelled.append(LabelledMention(mention, tuple(gold[i] for i in order)))
+    return labelled
+
+
+class MentionTargets:
+    """Draws fine-tuning examples from labelled mentions.
+
+    With ``distinct``, mentions of equal surface and gold count once, and one of them is drawn: right where no context
+    is read, since a corpus repeats its mentions many times. ``noise`` is the share of mentions that are disturbed.
+    """
+
+    def __init__(
+        self,
+        labelled: Sequence[LabelledMention],
+        kb: KnowledgeBase,
+        encoding: Encoding,
+        *,
+        distinct: bool,
+        noise: float,
+    ) -> None:
+        groups: dict[object, list[LabelledMention]] = defaultdict(list)
+        for number, item in enumerate(labelled):
+            surface = normalise(item.mention.surface, kb.normalisation)
+            groups[(surface, item.keys) if distinct else number].append(item)
+        self._groups = list(groups.values())
+        self._kb = kb
+        self._encoding = encoding
+        self._noise = noise
+
+    def __len__(self) -> int:
+        """How many examples make an epoch."""
+        return len(self._groups)
+
+    def draw(self, item: int, rng: np.random.Generator) -> tuple[Prompt, str]:
+        """Draw example ``item`` of the epoch: what the encoder reads and the key to generate."""
+        group = self._groups[item]
+        labelled = group[int(rng.integers(len(group)))]
+        shares = np.array(TARGET_SHARES[: len(labelled.keys)])
+        key = labelled.keys[int(rng.choice(len(shares), p=shares / shares.sum()))]
+        prompt = self._encoding.prompt(labelled.mention)
+        if rng.random() < self._noise:
+            noised = add_noise(normalise(prompt.surface, self._kb.normalisation), rng)
+            prompt = Prompt(noised, prompt.left, prompt.right)
+        return prompt, self._kb.key(key)

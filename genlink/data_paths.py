@@ -1,0 +1,46 @@
+"""Where real data lies: paths that begin with ``data/`` can be moved elsewhere by the variable ``GENLINK_DATA``.
+
+Recipes, commands and result files say ``data/...`` on every computer; only the environment says where that is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+__all__ = ["display", "locate"]
+
+VARIABLE = "GENLINK_DATA"
+
+
+def _data_directory() -> Path:
+    return Path(os.environ.get(VARIABLE) or "data")
+
+
+def _absolute(path: Path) -> Path:
+    # Links are not followed: a linked file keeps the name that it was given by.
+    return Path(os.path.normpath(path.absolute()))
+
+
+def locate(path: str | Path) -> Path:
+    """Where a path leads: ``data/x`` lies below ``$GENLINK_DATA`` if that is set; any other path is left as it is."""
+    path = Path(path)
+    if path.parts[:1] == ("data",):
+        return _data_directory().joinpath(*path.parts[1:])
+    return path
+
+
+def display(path: str | Path) -> str:
+    """The path to show and to record: the inverse of ``locate``, with forward slashes.
+
+    Below the data directory it reads ``data/...``, below the working directory it is relative to that, and of any other
+    place only the last part is kept: a result file must not tell how somebody's disk is laid out.
+    """
+    absolute = _absolute(locate(path))
+    for base, prefix in ((_data_directory(), "data"), (Path(), "")):
+        try:
+            relative = absolute.relative_to(_absolute(base))
+        except ValueError:
+            continue
+        return str(PurePosixPath(prefix) / PurePosixPath(relative.as_posix()))
+    return absolute.name

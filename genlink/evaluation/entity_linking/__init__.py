@@ -1,0 +1,1 @@
+"""The folder that ``evaluate.load`` opens; the metric is in the module of the same name."""

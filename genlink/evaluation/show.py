@@ -1,0 +1,77 @@
+"""Reports as tables for a terminal. Per cent begins here: everything below keeps shares in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from genlink.evaluation.report import Report
+from genlink.metrics import Estimate, PairedComparison
+
+__all__ = ["print_comparison", "print_reports"]
+
+# Measures with an interval in print; of the others the value does, and the result file has everything.
+_WITH_INTERVAL = ("acc@1",)
+_PLAIN_WIDTH = 140  # of output to a file or a pipe, where there is no screen to fit
+
+
+def print_reports(reports: Mapping[str, Report], policies: Mapping[str, str]) -> None:
+    """Print a table for each preset to stdout, its policy spelled out, and the errors of the first."""
+    console = _console()
+    for preset, report in reports.items():
+        console.print(_score_table(report, f"{preset}: {policies[preset]}"))
+        left_out = report.dropped
+        console.print(
+            f"{report.n} mentions count. Left out: {left_out.unlabelled} unlabelled, {left_out.nil} NIL, "
+            f"{left_out.out_of_kb} out of the knowledge base.\n"
+        )
+    preset, report = next(iter(reports.items()))
+    if report.errors:
+        table = Table("mention", "gold", "predicted", title=f"Most frequent errors ({preset})", title_justify="left")
+        table.add_column("count", justify="right")
+        for row in report.errors:
+            table.add_row(row.mention, row.gold, row.predicted, str(row.count))
+        console.print(table)
+
+
+def print_comparison(compared: PairedComparison, title: str) -> None:
+    """Print a paired comparison to stdout."""
+    table = Table("", title=title, title_justify="left")
+    for column in ("A", "B", "B - A [95%]", "only A right", "only B right", "McNemar p", "n"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        "acc@1",
+        f"{100 * compared.first:.1f}",
+        f"{100 * compared.second:.1f}",
+        _cell(compared.difference, interval=True),
+        str(compared.only_first),
+        str(compared.only_second),
+        f"{compared.p:.3g}",
+        str(compared.difference.n),
+    )
+    _console().print(table)
+
+
+def _score_table(report: Report, title: str) -> Table:
+    first = next(iter(report.rows.values()))
+    table = Table("", title=title, title_justify="left")
+    for measure in first:
+        table.add_column(f"{measure} [95%]" if measure in _WITH_INTERVAL else measure, justify="right")
+    table.add_column("n", justify="right")
+    for row, measures in report.rows.items():
+        cells = [_cell(estimate, measure in _WITH_INTERVAL) for measure, estimate in measures.items()]
+        table.add_row(row, *cells, str(measures["acc@1"].n))
+    return table
+
+
+def _cell(estimate: Estimate, interval: bool) -> str:
+    if not interval or estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:.1f}"
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def _console() -> Console:
+    console = Console(markup=False, highlight=False)
+    return console if console.is_terminal else Console(markup=False, highlight=False, width=_PLAIN_WIDTH)

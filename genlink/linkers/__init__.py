@@ -1,0 +1,23 @@
+"""Linkers: mentions in, ranked concepts out. The generative one is imported only when it is asked for (torch)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genlink.linkers.base import Linker, link_documents, rank_names
+from genlink.linkers.exact import ExactLinker
+from genlink.linkers.opening import open_linker
+from genlink.linkers.tfidf import TfidfLinker
+
+if TYPE_CHECKING:
+    from genlink.linkers.generative import GenerativeLinker
+
+__all__ = ["ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker", "link_documents", "open_linker", "rank_names"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "GenerativeLinker":
+        from genlink.linkers.generative import GenerativeLinker
+
+        return GenerativeLinker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,67 @@
+"""What a linker is, and how scored names become ranked concepts. It knows nothing of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from genlink.errors import UsageError
+from genlink.kb import KnowledgeBase
+from genlink.preprocessing import Preprocessing, prepare
+from genlink.schema import Candidate, Document, Mention, Prediction
+
+__all__ = ["Linker", "link_documents", "rank_names"]
+
+
+class Linker(Protocol):
+    """Anything that turns mentions into ranked concepts of one knowledge base."""
+
+    @property
+    def kb(self) -> KnowledgeBase:
+        """The knowledge base that every candidate comes from."""
+        ...
+
+    def link(self, mentions: Sequence[Mention], k: int = 5) -> list[Prediction]:
+        """One prediction for each mention, in order, with the candidates of at most ``k`` ranks."""
+        ...
+
+
+def rank_names(kb: KnowledgeBase, scored_keys: Iterable[tuple[int, float]], k: int) -> tuple[Candidate, ...]:
+    """Turn (key index, score) pairs, best first, into candidates of at most ``k`` ranks.
+
+    A key all of whose concepts are listed already is skipped; otherwise its new concepts share the next rank. Keys are
+    taken one by one and no more than needed, so ``scored_keys`` may be an endless or costly generator.
+
+    Raises UsageError if ``k`` is not positive.
+    """
+    if k < 1:
+        raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
+    candidates: list[Candidate] = []
+    listed: set[int] = set()
+    rank = 0
+    for key, score in scored_keys:
+        concepts = kb.key_concepts(key)
+        new = [concept for concept in concepts if concept not in listed]
+        if not new:
+            continue
+        rank += 1
+        listed.update(new)
+        candidates.extend(
+            Candidate(
+                concept_id=kb.concept_id_at(concept),
+                concept_name=kb.canonical_name_at(concept),
+                name=kb.key_name(key, concept),
+                score=float(score),
+                rank=rank,
+                ambiguous=len(concepts) > 1,
+            )
+            for concept in new
+        )
+        if rank == k:
+            break
+    return tuple(candidates)
+
+
+def link_documents(linker: Linker, documents: Iterable[Document], steps: Preprocessing, k: int = 5) -> list[Prediction]:
+    """Prepare the mentions of the documents and link them; parts of a split composite have a prediction each."""
+    return linker.link(prepare(documents, steps), k)

@@ -1,0 +1,66 @@
+"""From what a user writes (``exact``, ``tfidf`` or a model directory) to a linker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from genlink.errors import UsageError
+from genlink.kb import KnowledgeBase
+from genlink.linkers.base import Linker
+from genlink.linkers.exact import ExactLinker
+from genlink.linkers.tfidf import TfidfLinker
+from genlink.schema import Mention, Prediction
+
+__all__ = ["LEXICAL", "OpenedLinker", "open_linker"]
+
+LEXICAL = ("exact", "tfidf")
+
+
+class OpenedLinker(Linker, Protocol):
+    """A linker that can be moved to another dictionary, tells its settings and shows how far it is."""
+
+    def link(self, mentions: Sequence[Mention], k: int = 5, *, progress: bool = False) -> list[Prediction]:
+        """See ``Linker.link``; with ``progress``, a bar on stderr."""
+        ...
+
+    def with_kb(self, kb: KnowledgeBase) -> OpenedLinker:
+        """The same linker over another dictionary."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for a result file."""
+        ...
+
+
+def open_linker(
+    model: str | Path,
+    kb: KnowledgeBase | None,
+    *,
+    beams: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+) -> OpenedLinker:
+    """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
+
+    ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves them as saved.
+    Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model.
+    """
+    if model in LEXICAL:
+        if kb is None:
+            raise UsageError(f"`{model}` looks names up in a knowledge base: give one with --kb.")
+        if (beams, batch_size, device) != (None, None, None):
+            raise UsageError(f"`{model}` is no model: beams, batch size and device are settings of model directories.")
+        return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
+    if not Path(model).is_dir():
+        raise UsageError(f"{model}: no such model. Give `exact`, `tfidf` or a directory written by genlink train.")
+    import torch
+
+    from genlink.linkers.generative import GenerativeLinker
+
+    linker = GenerativeLinker.load(model, kb=kb)
+    search = linker.search
+    search = replace(search, beams=beams or search.beams, batch_size=batch_size or search.batch_size)
+    return linker.with_search(search).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,0 +1,247 @@
+"""The training loop: one function, the same on one CPU and on many GPUs.
+
+A step's examples are a function of (seed, step). They are cut into equal shares for the processes and each share into
+micro-batches; losses are sums divided by the step's number of target tokens. So 1 x 8 = 8 x 1 = two processes, and a
+resumed run continues as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from tqdm.auto import tqdm
+
+from genlink.config import OptimiserConfig
+from genlink.data.batches import BatchSource, collate
+from genlink.data.encoding import Example
+from genlink.errors import UsageError
+from genlink.files import atomic_file, read_jsonl
+from genlink.training.checkpoint import load_checkpoint, save_checkpoint
+from genlink.training.losses import target_loss
+
+__all__ = ["Run", "learning_rate", "shares", "train"]
+
+LOG_EVERY = 25
+
+
+def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
+    """The rate of optimiser step ``step`` (from zero): linear warm-up, then linear decay to the floor."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    left = (steps - step) / max(1, steps - config.warmup_steps)
+    return config.learning_rate * max(config.floor, left)
+
+
+def shares(
+    examples: Sequence[Example], processes: int, process: int, micro_batch_size: int | None
+) -> list[list[Example]]:
+    """The micro-batches of one process: its contiguous share of a step, cut to ``micro_batch_size`` examples.
+
+    Every process gets as many micro-batches as any other, since their gradients are exchanged together.
+    """
+    if len(examples) < processes:
+        raise UsageError(f"batch_size {len(examples)} is smaller than the number of processes, {processes}.")
+    largest = math.ceil(len(examples) / processes)
+    count = math.ceil(largest / (micro_batch_size or largest))
+    bounds = [round(i * len(examples) / (processes * count)) for i in range(processes * count + 1)]
+    cuts = [list(examples[a:b]) for a, b in itertools.pairwise(bounds)]
+    if any(not cut for cut in cuts):
+        raise UsageError(f"batch_size {len(examples)} cannot be cut into {processes} x {count} micro-batches.")
+    return cuts[process * count : (process + 1) * count]
+
+
+@dataclass(slots=True)
+class Run:
+    """Where a run got to and what it measured; ``seconds`` pass on the clock, ``cpu_seconds`` in this process."""
+
+    step: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    examples: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    without_gain: int = 0
+
+
+def train(
+    model: torch.nn.Module,
+    batches: BatchSource,
+    config: OptimiserConfig,
+    accelerator: Accelerator,
+    *,
+    pad: int,
+    seed: int,
+    output: Path,
+    checkpoint_every: int,
+    resume: bool = False,
+    score: Callable[[], float] | None = None,
+    score_every: int = 0,
+    patience: int | None = None,
+    save_best: Callable[[], None] | None = None,
+    stop_at: int | None = None,
+) -> Run:
+    """Train ``model`` in place for ``config.steps`` steps and return what was measured.
+
+    ``score`` is called by every process every ``score_every`` steps and at the end, after the update; it returns the
+    same number everywhere, and ``save_best`` is called by the main process when it is the best so far. Metrics go to
+    ``output/metrics.jsonl``, a line each ``LOG_EVERY`` steps and each scoring; a checkpoint to ``output/checkpoint``.
+    ``stop_at`` ends the run early, with a checkpoint, as if it had been interrupted after so many steps.
+    """
+    torch.manual_seed(seed + accelerator.process_index)
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
+    )
+    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    run, checkpoint = Run(), output / "checkpoint"
+    log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
+    if resume and checkpoint.is_dir():
+        rng, progress = load_checkpoint(
+            checkpoint, model, _inner(optimiser), accelerator.process_index, accelerator.num_processes
+        )
+        torch.set_rng_state(rng)
+        run = Run(**progress)
+        log.truncate(run.step)
+    clock = _Clock(run)
+    last = min(config.steps, stop_at or config.steps)
+
+    def announce(message: str) -> None:
+        if accelerator.is_main_process:
+            tqdm.write(message, file=sys.stderr)
+
+    wrapped.train()
+    loss_sum, loss_steps = 0.0, 0
+    with tqdm(
+        total=config.steps, initial=run.step, unit="step", disable=not accelerator.is_main_process, dynamic_ncols=True
+    ) as bar:
+        while run.step < last:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(run.step, config.steps, config)
+            examples = batches.batch(run.step)
+            loss_sum += _step(wrapped, optimiser, examples, config, accelerator, pad)
+            loss_steps += 1
+            run.step += 1
+            run.examples += len(examples)
+            clock.read(run)
+            bar.update()
+            if run.step % LOG_EVERY == 0 or run.step == last:
+                loss = float(accelerator.reduce(torch.tensor(loss_sum, device=accelerator.device), "sum"))
+                loss, rate = loss / loss_steps, optimiser.param_groups[0]["lr"]
+                bar.set_postfix(loss=f"{loss:.3f}", pairs_s=f"{run.examples / run.seconds:.0f}", refresh=False)
+                log.write(
+                    step=run.step, loss=loss, learning_rate=rate, examples=run.examples, seconds=round(run.seconds, 2)
+                )
+                loss_sum, loss_steps = 0.0, 0
+            if score is not None and (run.step % score_every == 0 or run.step == config.steps):
+                value = score()
+                wrapped.train()
+                log.write(step=run.step, dev_accuracy=value)
+                announce(f"step {run.step}: dev Acc@1 {value:.4f}")
+                if run.best is None or value > run.best:
+                    run.best, run.best_step, run.without_gain = value, run.step, 0
+                    if save_best is not None and accelerator.is_main_process:
+                        save_best()
+                else:
+                    run.without_gain += 1
+            ended = patience is not None and run.without_gain >= patience
+            if run.step % checkpoint_every == 0 or run.step == last or ended:
+                clock.read(run)
+                _checkpoint(checkpoint, model, _inner(optimiser), accelerator, run)
+            if ended:
+                announce(f"step {run.step}: no better dev score in {patience} scorings, stopped")
+                break
+    accelerator.wait_for_everyone()
+    return run
+
+
+def _step(
+    model: torch.nn.Module,
+    optimiser: Any,
+    examples: Sequence[Example],
+    config: OptimiserConfig,
+    accelerator: Accelerator,
+    pad: int,
+) -> float:
+    """One optimiser step; this process's part of the mean loss per target token."""
+    tokens = sum(len(e.target) for e in examples)
+    micro_batches = shares(examples, accelerator.num_processes, accelerator.process_index, config.micro_batch_size)
+    total = torch.zeros((), device=accelerator.device)
+    for i, micro_batch in enumerate(micro_batches):
+        batch = collate(micro_batch, pad).to(accelerator.device)
+        last = i == len(micro_batches) - 1
+        with contextlib.nullcontext() if last else accelerator.no_sync(model):
+            logits = model(
+                input_ids=batch.source,
+                attention_mask=batch.source_mask,
+                decoder_input_ids=batch.decoder_input,
+                use_cache=False,
+            ).logits
+            loss = target_loss(logits, batch.labels, config.label_smoothing) / tokens
+            # Gradients are averaged over the processes, while our loss is a sum over them.
+            accelerator.backward(loss * accelerator.num_processes)
+        total += loss.detach()
+    accelerator.clip_grad_norm_(model.parameters(), config.clip)
+    optimiser.step()
+    optimiser.zero_grad()
+    return float(total)
+
+
+def _inner(optimiser: Any) -> torch.optim.Optimizer:
+    """The torch optimiser inside accelerate's wrapper."""
+    inner: torch.optim.Optimizer = optimiser.optimizer
+    return inner
+
+
+def _checkpoint(
+    directory: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, accelerator: Accelerator, run: Run
+) -> None:
+    """Save from the main process; each process adds its random state."""
+    states = gather_object([torch.get_rng_state()])
+    if accelerator.is_main_process:
+        progress = {field: getattr(run, field) for field in Run.__slots__}
+        save_checkpoint(directory, model, optimiser, states, progress)
+    accelerator.wait_for_everyone()
+
+
+class _Clock:
+    """Adds the time since its making to what the run had used before."""
+
+    def __init__(self, run: Run) -> None:
+        self._wall, self._cpu = time.monotonic() - run.seconds, time.process_time() - run.cpu_seconds
+
+    def read(self, run: Run) -> None:
+        run.seconds, run.cpu_seconds = time.monotonic() - self._wall, time.process_time() - self._cpu
+
+
+class _MetricsLog:
+    """A JSON-lines file of measurements; a resumed run drops what was written after its checkpoint."""
+
+    def __init__(self, path: Path, writes: bool) -> None:
+        self._path, self._writes = path, writes
+        if writes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def truncate(self, step: int) -> None:
+        if self._writes and self._path.exists():
+            kept = [record for _, record in read_jsonl(self._path) if record["step"] <= step]
+            with atomic_file(self._path) as f:
+                f.writelines(json.dumps(record) + "\n" for record in kept)
+
+    def write(self, **record: float) -> None:
+        if self._writes:
+            with self._path.open("a", encoding="utf-8") as f:
+                f.write(json.dumps(record) + "\n")

@@ -1,0 +1,7 @@
+"""Prefix trees over token ids: integers only, no text, no model."""
+
+from __future__ import annotations
+
+from genlink.trie.name_trie import NameTrie
+
+__all__ = ["NameTrie"]
