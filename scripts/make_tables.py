@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from genlink.errors import GenLinkError
@@ -15,12 +16,12 @@ from genlink.evaluation.tables import fill_tables
 from genlink.files import atomic_file
 
 
-def main() -> int:
-    """Returns the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code. ``arguments`` are those of the command line if left out."""
     parser = argparse.ArgumentParser(description="Make the tables of README.md and docs/*.md from results/.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a document would change")
     parser.add_argument("--root", type=Path, default=Path(__file__).parent.parent, help="the repository")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     stale = []
     for document in [options.root / "README.md", *sorted((options.root / "docs").glob("*.md"))]:
         if not document.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -13,10 +14,8 @@ from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
 
-# The errors of the parser that typer uses: click's own in older releases, typer's copy of them in newer ones.
-ParserUsageError: type[Exception]
-ParserError: type[Exception]
-ParserUsageError, ParserError = typer.BadParameter.__mro__[1:3]  # type: ignore[assignment]
+# What typer's parser raises: click's own errors in older releases, those of typer's copy of click in newer ones.
+PARSER_ERRORS: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="genlink",
@@ -45,11 +44,13 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except typer.Exit as end:
         code = end.exit_code
-    except ParserUsageError as error:
+    except PARSER_ERRORS as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text, not an error
+            print(error.format_message(), file=sys.stderr)
+            sys.exit(error.exit_code)
         context = getattr(error, "ctx", None)
-        _fail(f"{error.format_message()} See {context.command_path if context else 'genlink'} --help.", 2)
-    except ParserError as error:
-        _fail(error.format_message(), 1)
+        advice = f" See {context.command_path} --help." if context else ""
+        _fail(error.format_message() + advice, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
     except BrokenPipeError:

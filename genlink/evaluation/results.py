@@ -90,9 +90,10 @@ def command_line(arguments: Sequence[str]) -> str:
 
 def _without_places(word: str) -> str:
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    leads_out = Path(value).is_absolute() or value.startswith(("~", "..", "./")) or Path(value).exists()
-    # A plain word can be the name of a file here by chance; display() then gives it back unchanged.
-    return option + equals + (display(value) if value and leads_out else value)
+    is_path = len(Path(value).parts) > 1 or Path(value).is_absolute()
+    shown = display(value) if is_path else value
+    leads_out = Path(value).is_absolute() or ".." in Path(value).parts
+    return option + equals + (shown if leads_out or shown.startswith("data/") else value)
 
 
 def _git(*arguments: str) -> str | None:

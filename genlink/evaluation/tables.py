@@ -49,7 +49,7 @@ def render_table(topic: Path) -> str:
             f"{topic}: no result files (*.json) for this table. Write one with `genlink evaluate --result`."
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
-    rows = [_HEADER, ("---", "---", "---", "---:", "---:", "---:"), *map(_row, records)]
+    rows = [_HEADER, ("---", "---", "---:", "---:", "---:", "---:"), *map(_row, records)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

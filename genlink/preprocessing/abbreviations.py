@@ -16,9 +16,10 @@ from typing import Any
 __all__ = ["expand_abbreviations", "find_abbreviations"]
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
+_CANDIDATE = re.compile(r" \((?P<short>[^\s();:,][^();:,]*?)\s*(?=[);:,])")
+_REVERSED = re.compile(r"(?<=[\s(])(?P<short>[^\W_][^\s();:,]{1,9}) \((?P<long>[^\s();:,]+ [^();:,]*?)\s*(?=[);:,])")
 _NOT_A_NAME = re.compile(r"[.;:]\s|^(?:an?|and|by|for|has|have|is|of|or|the|to|was|were|with)\s", re.IGNORECASE)
 _TIED = re.compile(r"(?:[\w(\[]\S*)?\d\S*-|[^\W\d]{1,5}-")  # "1-(2-chloroethyl)-", "3-", "beta-", but not "Severe-"
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
 
 
 @cache
@@ -33,56 +34,81 @@ def _package() -> Any:
     return schwartz_hearst
 
 
-def _stretches(text: str) -> Iterator[str]:
-    """Sentences with a parenthesis, white space collapsed.
+def _after_unmatched_parenthesis(words: str) -> str:
+    open_at: list[int] = []
+    cut = 0
+    for i, character in enumerate(words):
+        if character == "(":
+            open_at.append(i)
+        elif character == ")" and not open_at:
+            cut = i + 1
+        elif character == ")":
+            open_at.pop()
+    return words[max([cut, *(i + 1 for i in open_at)]) :]
 
-    The package gives up on a line whose parentheses do not pair (so one stray parenthesis would cost a whole abstract
-    its definitions), loses its place after double blanks, and sees no definition across a line end.
+
+def _candidates(text: str) -> Iterator[tuple[int, str, str]]:
+    """(place, what may be a short form, the words among which its long form may be), white space collapsed.
+
+    "long form (SF)" and "SF (long form)". For the former the number of words is Schwartz and Hearst's: at most five
+    more than the short form has characters, and at most twice as many.
     """
+    place = 0
     for paragraph in _PARAGRAPH.split(text):
-        for sentence in _SENTENCE.split(paragraph):
-            if " (" in sentence or "\n(" in sentence:
-                yield " ".join(sentence.split())
+        if "(" not in paragraph:
+            continue
+        line = f" {' '.join(paragraph.split())}"
+        for match in _CANDIDATE.finditer(line):
+            short = match["short"]
+            reach = min(len(short) + 5, 2 * len(short))
+            # The slice keeps the work for a long paragraph linear; no word that matters is longer.
+            words = line[max(0, match.start() - 100 * reach) : match.start()].split(" ")[-reach:]
+            yield place + match.start(), short, _after_unmatched_parenthesis(" ".join(words)).strip()
+        for match in _REVERSED.finditer(line):
+            if not match["short"].islower():  # else an ordinary word with a remark
+                yield place + match.start(), match["short"], match["long"]
+        place += len(line)
+
+
+def _long_form(short: str, words: str) -> str | None:
+    # The package wants as many words with the first letter of the short form as the short form has of that letter,
+    # which the paper does not ask ("palmoplantar keratoderma (PPK)"), and gives up on a line with a stray parenthesis.
+    # So it is given the words in question alone, behind single letters that can be no part of a long form.
+    if " " in short and short.islower():
+        return None  # "one case", "i. e."
+    letters = f"{short[0]} " * short.lower().count(short[0].lower())
+    line = f"{letters}{words} ({short})"
+    found = _package().extract_abbreviation_definition_pairs(doc_text=line, first_definition=True).get(short)
+    if found is None or not words.endswith(found):
+        return None
+    # "1-methyl-..." is cut down to "methyl-..." by the package.
+    start = words.rfind(" ", 0, len(words) - len(found)) + 1
+    whole = words[start:] if _TIED.fullmatch(words[start : len(words) - len(found)]) else str(found)
+    return None if _NOT_A_NAME.search(whole) or _contains(whole, short) else whole
 
 
 def _contains(text: str, words: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def _whole_words(long: str, stretch: str) -> str:
-    """The long form with the locant or short prefix before it: the package cuts "1-methyl-..." to "methyl-..."."""
-    found = stretch.find(f"{long} (")
-    start = stretch.rfind(" ", 0, max(found, 0)) + 1
-    if found < 0 or not _TIED.fullmatch(stretch[start:found]):
-        return long
-    return stretch[start : found + len(long)]
-
-
-def _is_plausible(short: str, long: str) -> bool:
-    return not (_contains(long, short) or _NOT_A_NAME.search(long))
-
-
 def find_abbreviations(text: str) -> dict[str, str]:
-    """{short form: long form} as defined in ``text`` ("long form (SF)"), in order; the first definition counts.
+    """{short form: long form} as defined in ``text``, in order: "long form (SF)" or "SF (long form)".
 
-    Definitions that run over the end of a clause, begin with a function word or contain their own short form are
-    false finds of the algorithm and left out.
+    The first definition of a short form counts. Definitions that run over the end of a clause, begin with a function
+    word or contain their own short form are false finds of the algorithm and left out.
     """
     definitions: dict[str, str] = {}
-    for stretch in _stretches(text):
-        pairs = _package().extract_abbreviation_definition_pairs(doc_text=stretch, first_definition=True)
-        for short, long in pairs.items():
-            whole = _whole_words(str(long), stretch)
-            if _is_plausible(str(short), whole):
-                definitions.setdefault(str(short), whole)
+    for _, short, words in sorted(_candidates(text)):
+        if short not in definitions and (long := _long_form(short, words)):
+            definitions[short] = long
     return definitions
 
 
 def _drop_beside_long_form(surface: str, short: str, long: str) -> str:
-    """ "long form (SF)" and "SF (long form)" are "long form"."""
+    """Make "long form (SF)" and "SF (long form)" a plain "long form"."""
     short, long = re.escape(short), re.escape(long)
     surface = re.sub(rf"(?<!\w){short}s?\s*[(\[]\s*((?i:{long})(?!\w)[^()\[\]]*)[)\]]", r"\1", surface)
-    return re.sub(rf"\s*[(\[]\s*{short}s?\s*[)\]]", "", surface)
+    return re.sub(rf"(?<=\S)\s*[(\[]\s*{short}s?\s*[)\]]", "", surface)
 
 
 def expand_abbreviations(surface: str, definitions: Mapping[str, str]) -> str:
@@ -94,7 +120,7 @@ def expand_abbreviations(surface: str, definitions: Mapping[str, str]) -> str:
     """
     usable: dict[str, str] = {}
     for short, long in definitions.items():
-        if short not in surface:
+        if short not in surface or not long.strip():
             continue
         if _contains(surface, long):
             surface = _drop_beside_long_form(surface, short, long)
@@ -104,17 +130,17 @@ def expand_abbreviations(surface: str, definitions: Mapping[str, str]) -> str:
         return surface
 
     def replacement(match: re.Match[str]) -> str:
-        short, end = match["short"], match.end("short_forms")
-        if match.start() > 0 and surface[match.start() - 1] in "([" and surface[end : end + 1] in (")", "]"):
+        if surface[: match.start()].endswith(("(", "[")) and surface.startswith((")", "]"), match.end()):
             return match[0]  # a remark on the words before it, not a word of the name
-        long = usable[short]
-        expanded = expand_abbreviations(long, {other: definitions[other] for other in definitions if other != short})
-        head = match["next"]
-        # "HD patients" stays two words, but of "HD disease" with HD = "Huntington disease" the head is said once.
-        repeated = head is not None and head.strip().casefold() == long.split()[-1].casefold()
-        return expanded if repeated else expanded + (head or "")
+        short = shorts[int(str(match.lastgroup)[1:])]
+        return expand_abbreviations(usable[short], {s: long for s, long in definitions.items() if s != short})
 
     # Longest first, for where one short form begins another.
-    shorts = "|".join(re.escape(short) for short in sorted(usable, key=lambda short: (-len(short), short)))
-    pattern = rf"(?<!\w)(?P<short_forms>(?P<short>{shorts})s?)(?!\w)(?P<next>\s+\w+(?!\w))?"
-    return re.sub(pattern, replacement, surface)
+    shorts = sorted(usable, key=lambda short: (-len(short), short))
+    # In "HD disease" with HD = "Huntington disease" the head is said once, so the second is taken along.
+    heads = [re.escape(usable[short].split()[-1]) for short in shorts]
+    forms = [
+        rf"(?P<f{i}>{re.escape(short)})s?(?!\w)(?:\s+(?i:{head})(?!\w))?"
+        for i, (short, head) in enumerate(zip(shorts, heads, strict=True))
+    ]
+    return re.sub(rf"(?<!\w)(?:{'|'.join(forms)})", replacement, surface)

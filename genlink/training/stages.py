@@ -37,14 +37,19 @@ __all__ = ["run_stage"]
 logger = logging.getLogger(__name__)
 
 
-def run_stage(config: TrainConfig, *, resume: bool = False, max_steps: int | None = None) -> Run:
+def run_stage(
+    config: TrainConfig, *, resume: bool = False, overwrite: bool = False, max_steps: int | None = None
+) -> Run:
     """Carry out one training stage; the model lands in ``<output>/model``, metrics and checkpoint beside it.
 
     ``max_steps`` shortens the recipe (its schedule too), for a dry run. Raises UsageError when the output holds another
-    run and ``resume`` was not asked for.
+    run and neither ``resume`` nor ``overwrite`` was asked for.
     """
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     output = Path(config.output)
+    if overwrite and accelerator.is_main_process:
+        _remove_run(output)
+    accelerator.wait_for_everyone()
     _claim(output, config, resume, accelerator)
     optimiser = config.optimiser
     if max_steps is not None:
@@ -113,7 +118,7 @@ def _claim(output: Path, config: TrainConfig, resume: bool, accelerator: Acceler
         write_json(output / "config.json", config.model_dump())
 
 
-def remove_run(output: Path) -> None:
+def _remove_run(output: Path) -> None:
     """Delete what an earlier run of this recipe left, and nothing else."""
     for name in ("metrics.jsonl", "run.json", "config.json"):
         (output / name).unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def make_record(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> MakeRecord:
     return make_record
 

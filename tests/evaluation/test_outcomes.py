@@ -200,10 +200,8 @@ def predictions(draw, make):
 @given(st.data())
 @pytest.mark.parametrize("composite", ["any", "all"])
 @pytest.mark.parametrize("nil", ["drop", "count"])
-def test_strict_is_never_better_than_std_nor_std_than_lenient(nil, composite, data):
-    from conftest import make_record
-
-    records = data.draw(predictions(make_record))
+def test_strict_is_never_better_than_std_nor_std_than_lenient(nil, composite, record, data):
+    records = data.draw(predictions(record))
     found = {}
     for mode in ("strict", "std", "lenient"):
         outcomes, _ = score_outcomes(records, Policy(ambiguous=mode, composite=composite, nil=nil))
@@ -213,10 +211,8 @@ def test_strict_is_never_better_than_std_nor_std_than_lenient(nil, composite, da
 
 @given(st.data())
 @pytest.mark.parametrize("mode", ["lenient", "std", "strict"])
-def test_all_is_never_better_than_any(mode, data):
-    from conftest import make_record
-
-    records = data.draw(predictions(make_record))
+def test_all_is_never_better_than_any(mode, record, data):
+    records = data.draw(predictions(record))
     found = {
         composite: [o.rank for o in score_outcomes(records, Policy(ambiguous=mode, composite=composite))[0]]
         for composite in ("any", "all")

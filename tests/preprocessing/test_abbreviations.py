@@ -22,6 +22,12 @@ FAP = {"FAP": "familial adenomatous polyposis"}
         ("We saw ataxia-telangiectasia (A-T) here.", {"A-T": "ataxia-telangiectasia"}),
         ("Deficiency of beta-hexosaminidase A (Hex A) was seen.", {"Hex A": "beta-hexosaminidase A"}),
         ("It is 1-methyl-4-phenylpyridine (MPP) that harms.", {"MPP": "1-methyl-4-phenylpyridine"}),
+        ("Many palmoplantar keratoderma (PPK) conditions.", {"PPK": "palmoplantar keratoderma"}),
+        ("Phenylalanine hydroxylase (PAH, EC 1. 14) and more.", {"PAH": "Phenylalanine hydroxylase"}),
+        ("Genes (ataxia-telangiectasia (AT) -mutated) too.", {"AT": "ataxia-telangiectasia"}),
+        ("The APC (adenomatous polyposis coli) gene.", {"APC": "adenomatous polyposis coli"}),
+        ("The patients (parents and their children) came.", {}),
+        ("They saw other new ones (one case).", {}),
         ("No definition (at all) here.", {}),
         ("", {}),
     ],
@@ -54,7 +60,7 @@ def test_the_first_of_several_definitions_counts() -> None:
     [
         "They have ataxia: the mutant (ATM) was seen.",  # would run over the end of a clause
         "They gave aprotinin and tranexamic acid (ATA) to all.",  # would begin at "and", for want of a better word
-        "The locus HDL-linked high density lipoprotein HDL region L (HDL) was found.",  # would contain itself
+        "The HDL-linked density locus (HDL) was found.",  # would contain itself
     ],
 )
 def test_false_finds_are_left_out(text: str) -> None:
@@ -99,6 +105,14 @@ def test_the_head_is_not_said_twice() -> None:
     definitions = {"HD": "Huntington disease"}
     assert expand_abbreviations("HD disease", definitions) == "Huntington disease"
     assert expand_abbreviations("HD patients", definitions) == "Huntington disease patients"
+
+
+def test_every_short_form_of_a_mention_is_expanded() -> None:
+    definitions = {"WD": "Wilson disease", "HD": "Huntington disease"}
+    assert expand_abbreviations("WD HD", definitions) == "Wilson disease Huntington disease"
+    assert expand_abbreviations("WD/HD and HD", definitions) == (
+        "Wilson disease/Huntington disease and Huntington disease"
+    )
 
 
 def test_the_longest_short_form_wins() -> None:

@@ -1,0 +1,117 @@
+"""``genlink link``: mentions in, concepts out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genlink.data_paths import locate
+from genlink.errors import UsageError
+from genlink.schema import Document, Mention, Prediction
+
+__all__ = ["link", "marked_document"]
+
+
+def link(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="exact, tfidf or a model directory.")],
+    corpus: Annotated[
+        Path | None, typer.Argument(metavar="[CORPUS]", help="Documents with mentions, in any known format.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="A text with its mentions in double brackets, instead of a corpus.")
+    ] = None,
+    kb: Annotated[
+        Path | None, typer.Option(help="Knowledge base, a directory or a file; a model directory has its own.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write; for a corpus it is needed.")] = None,
+    to: Annotated[
+        str, typer.Option(help="Form of the output: predictions, or jsonl or pubtator with the ids filled in.")
+    ] = "predictions",
+    k: Annotated[int, typer.Option("--k", min=1, help="Ranks to predict.")] = 5,
+    beams: Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = None,
+    abbreviations: Annotated[bool, typer.Option(help="Expand abbreviations that the document defines.")] = True,
+    composites: Annotated[bool, typer.Option(help="Split composite mentions by their form.")] = False,
+) -> None:
+    """Link the mentions of a text or a corpus to the concepts of a knowledge base.
+
+    \b
+    Examples:
+      genlink link runs/demo/model --text "A history of [[carcinoma of the breast]] and [[T2 diabetes]]."
+      genlink link runs/demo/model corpus.pubtator --to pubtator --output linked.pubtator
+      genlink link tfidf corpus.jsonl --kb diseases.jsonl --output predictions.jsonl
+    """
+    from genlink.corpora import documents_with_predictions, load_corpus, write_jsonl, write_pubtator
+    from genlink.evaluation import to_record, write_predictions
+    from genlink.kb import load_kb
+    from genlink.linkers.opening import LEXICAL, open_linker
+    from genlink.preprocessing import Preprocessing, prepare
+
+    if (corpus is None) == (text is None):
+        raise UsageError("Give either a corpus or --text.")
+    if corpus is not None and output is None:
+        raise UsageError("Say where to write the predictions: --output FILE.")
+    if to not in ("predictions", "jsonl", "pubtator"):
+        raise UsageError(f"`{to}` is no form of output: choose predictions, jsonl or pubtator.")
+    documents = [marked_document(text)] if text is not None else load_corpus(locate(corpus or ""))
+    linker = open_linker(
+        model if model in LEXICAL else locate(model),
+        load_kb(locate(kb)) if kb else None,
+        beams=beams,
+        batch_size=batch_size,
+        device=device,
+    )
+    mentions = prepare(documents, Preprocessing(abbreviations=abbreviations, composites=composites))
+    predictions = linker.link(mentions, k, progress=sys.stderr.isatty() and len(mentions) > 100)
+    if output is None:
+        _print(predictions)
+    elif to == "predictions":
+        write_predictions(output, (to_record(prediction, linker.kb) for prediction in predictions))
+    else:
+        write = write_jsonl if to == "jsonl" else write_pubtator
+        write(output, documents_with_predictions(documents, predictions))
+    if output is not None:
+        print(f"Wrote {len(predictions)} predictions to {output}.", file=sys.stderr)
+
+
+def marked_document(text: str) -> Document:
+    """A document from a text whose mentions stand in double brackets; the brackets are not part of it."""
+    spans, plain, at = [], "", 0
+    for match in re.finditer(r"\[\[(.+?)\]\]", text):
+        plain += text[at : match.start()]
+        spans.append((len(plain), len(plain) + len(match[1])))
+        plain += match[1]
+        at = match.end()
+    plain += text[at:]
+    if not spans:
+        raise UsageError("--text marks no mention: put each in double brackets, as in 'a history of [[asthma]]'.")
+    mentions = tuple(
+        Mention(plain, (span,), plain[slice(*span)], document_id="text", mention_id=str(i))
+        for i, span in enumerate(spans)
+    )
+    return Document("text", plain, mentions)
+
+
+def _print(predictions: list[Prediction]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("mention", "read as", "concept", "canonical name", "by the name", box=None)
+    table.add_column("score", justify="right")
+    for prediction in predictions:
+        mention = prediction.mention
+        shown = [mention.text, mention.surface if mention.surface != mention.text else ""]
+        if not prediction.candidates:
+            table.add_row(*shown, "-", "nothing found", "", "")
+        for candidate in prediction.candidates:
+            table.add_row(
+                *shown, candidate.concept_id, candidate.concept_name, candidate.name, f"{candidate.score:.2f}"
+            )
+            shown = ["", ""]
+    console = Console(markup=False, highlight=False)
+    (console if console.is_terminal else Console(markup=False, highlight=False, width=140)).print(table)

@@ -1,0 +1,102 @@
+"""The predictions file: what is written is read back, and bad lines are named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from genlink.errors import DataError, FormatError
+from genlink.evaluation import PredictionRecord, read_predictions, to_record, write_predictions
+from genlink.schema import Candidate, Mention, Prediction
+
+
+def test_gold_is_resolved_part_by_part(kb):
+    mention = Mention(
+        context="gout and plague",
+        spans=((0, 4),),
+        text="gout",
+        document_id="1",
+        mention_id="m",
+        type="Disease",
+        gold=(frozenset({"MESH:D4", "OLD4"}), frozenset({"D9"}), frozenset()),
+    )
+    record = to_record(Prediction(mention), kb)
+    assert record.gold == mention.gold
+    assert record.gold_concepts == (frozenset({"D4"}), frozenset(), frozenset())
+
+
+def test_a_file_holds_what_was_written(tmp_path, record):
+    records = [
+        record([["B", "A"], []], ("A", 1, True), ("B", 1, True), part=None, type="Disease"),
+        record(None, mention_id="1"),
+        record([["A"]], ("C", 1), mention_id="2", part=0, surface="fièvre", out_of_kb=["A"]),
+    ]
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, records)
+    assert read_predictions(path) == records
+
+
+def test_a_line_has_the_agreed_fields(tmp_path):
+    candidate = Candidate("D1", "Colic", "Renal colic", 0.5, 1)
+    gold = (frozenset({"X", "D1"}),)
+    record = PredictionRecord("1", "m", "RC", "renal colic", gold, (frozenset({"D1"}),), (candidate,), spans=((3, 5),))
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, [record])
+    assert json.loads(path.read_text()) == {
+        "document_id": "1",
+        "mention_id": "m",
+        "part": None,
+        "text": "RC",
+        "surface": "renal colic",
+        "spans": [[3, 5]],
+        "type": None,
+        "gold": [["D1", "X"]],
+        "gold_concepts": [["D1"]],
+        "candidates": [
+            {
+                "concept_id": "D1",
+                "concept_name": "Colic",
+                "name": "Renal colic",
+                "score": 0.5,
+                "rank": 1,
+                "ambiguous": False,
+            }
+        ],
+    }
+
+
+def changed(**fields):
+    line = {
+        "document_id": "1", "mention_id": "m", "part": None, "text": "a", "surface": "a", "spans": [[0, 1]],
+        "type": None, "gold": [["A"]], "gold_concepts": [["A"]], "candidates": [],
+    }  # fmt: skip
+    return {**line, **fields}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"document_id": "1"},
+        changed(document_id=7),
+        changed(gold=["A"]),
+        changed(gold=[["A"], ["B"]]),
+        changed(spans=[3]),
+        changed(candidates=[{"concept_id": "A"}]),
+        changed(
+            candidates=[{"concept_id": "A", "concept_name": "", "name": "", "score": 0, "rank": 0, "ambiguous": False}]
+        ),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, line):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(json.dumps(changed()) + "\n" + json.dumps(line) + "\n")
+    with pytest.raises(FormatError, match=r"predictions\.jsonl:2: "):
+        read_predictions(path)
+
+
+def test_no_predictions_are_an_error(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("")
+    with pytest.raises(DataError, match="no predictions"):
+        read_predictions(path)

@@ -1,0 +1,89 @@
+"""Tables in documents come from result files, and --check tells when they no longer do."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+from genlink.errors import DataError, FormatError
+from genlink.evaluation.tables import fill_tables, render_table
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "make_tables.py"
+
+
+def write_result(path: Path, name: str | None, order: int, angel: float, strict: float | None, low: float | None = 0.5):
+    def estimate(value):
+        return {"value": value, "low": low, "high": 0.95, "n": 40}
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metrics = {"angel": {"acc@1": estimate(angel), "acc@5": estimate(0.9)}}
+    if strict is not None:
+        metrics["strict"] = {"acc@1": estimate(strict)}
+    policies = {preset: {"dictionary": "kb+train"} for preset in metrics}
+    keys = ("command", "commit", "created", "versions", "hardware", "data", "seed")
+    settings = {"name": name, "order": order, "policies": policies}
+    path.write_text(json.dumps({**dict.fromkeys(keys), "n": 40, "settings": settings, "metrics": metrics}))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_result(tmp_path / "results" / "toy" / "a.json", "model", 1, 0.876, 0.7)
+    write_result(tmp_path / "results" / "toy" / "b.json", None, 0, 0.6, None, low=None)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("Before\n<!-- table:toy -->\nold\n<!-- /table -->\nAfter\n")
+    (tmp_path / "docs" / "plain.md").write_text("No table.\n")
+    return tmp_path
+
+
+TABLE = """\
+| system | dictionary | Acc@1 angel [95% interval] | Acc@5 angel | Acc@1 strict | n |
+| --- | --- | ---: | ---: | ---: | ---: |
+| b | kb+train | 60.0 | 90.0 | – | 40 |
+| model | kb+train | 87.6 [50.0, 95.0] | 90.0 | 70.0 | 40 |
+"""
+
+
+def test_a_table_has_a_row_for_each_result_by_order_then_name(root):
+    assert render_table(root / "results" / "toy") == TABLE
+
+
+def test_what_stands_between_the_marks_is_replaced_and_nothing_else(root):
+    text = (root / "README.md").read_text()
+    filled = fill_tables(text, "README.md", root / "results")
+    assert filled == f"Before\n<!-- table:toy -->\n{TABLE}<!-- /table -->\nAfter\n"
+    assert fill_tables(filled, "README.md", root / "results") == filled
+
+
+def test_a_mark_without_its_end_and_a_topic_without_results_are_errors(root):
+    with pytest.raises(FormatError, match=r"README\.md: a `<!-- table:TOPIC -->`"):
+        fill_tables("<!-- table:toy -->\n", "README.md", root / "results")
+    with pytest.raises(DataError, match="no result files"):
+        fill_tables("<!-- table:other -->\n<!-- /table -->\n", "README.md", root / "results")
+
+
+def run(root: Path, *options: str) -> int:
+    return runpy.run_path(str(SCRIPT))["main"](["--root", str(root), *options])
+
+
+def test_check_fails_until_the_tables_are_made(root, capsys):
+    stale = (root / "README.md").read_text()
+    assert run(root, "--check") == 1
+    assert capsys.readouterr().out == "README.md: differs from results/\n"
+    assert (root / "README.md").read_text() == stale
+    assert run(root) == 0
+    assert capsys.readouterr().out == "README.md: written\n"
+    assert TABLE in (root / "README.md").read_text()
+    assert run(root, "--check") == 0
+
+
+def test_the_script_names_what_is_wrong_in_one_line(root, capsys):
+    (root / "README.md").write_text("<!-- table:toy -->\n")
+    assert run(root) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_tables_of_this_repository_are_up_to_date():
+    assert run(SCRIPT.parents[1], "--check") == 0
