@@ -63,15 +63,23 @@ def read_lines(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[tuple[
         raise FormatError(
             path, f"truncated or broken gzip ({error}).", line=number + 1, advice="Download it again."
         ) from None
-    except UnicodeError:
+    except UnicodeError as error:
         raise FormatError(
             path,
             f"not {'UTF-8' if encoding.startswith('utf-8') else encoding} text.",
-            line=number + 1,
+            line=number + 1 + _lines_before(error),
             advice="Convert it, or name its encoding (for example --encoding cp1252).",
         ) from None
     except LookupError:
         raise DataError(f"{encoding}: unknown encoding. Use a name such as utf-8, cp1252 or latin-1.") from None
+
+
+def _lines_before(error: UnicodeError) -> int:
+    """How many lines end between the last one read and the byte at fault: text is decoded in blocks of many lines."""
+    if not isinstance(error, UnicodeDecodeError):
+        return 0
+    good = error.object[: error.start].decode(error.encoding, "ignore")
+    return good.replace("\r\n", "\n").replace("\r", "\n").count("\n")
 
 
 def read_jsonl(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, dict[str, Any]]]:

@@ -36,6 +36,13 @@ def _fold_unicode(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not _is_accent(c)))
 
 
+def _may_join_previous(character: str) -> bool:
+    # Every second half of a composition is a mark, or the vowel or final of a Korean syllable; some hide in
+    # compatibility forms, such as the voicing sign of half-width Japanese.
+    first = unicodedata.normalize("NFKD", character)[0]
+    return unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"
+
+
 def _is_kept(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNM"
 
@@ -67,14 +74,14 @@ def normalise_with_offsets(text: str, steps: Normalisation = Normalisation()) ->
     """The key of ``text`` and, for each of its characters, the index in ``text`` that it came from.
 
     The key equals ``normalise(text, steps)``. Characters are folded one base character at a time, together with the
-    combining marks that follow it.
+    marks and Korean vowels and finals that follow it.
     """
     characters: list[str] = []
     offsets: list[int] = []
     start = 0
     while start < len(text):
         end = start + 1
-        while end < len(text) and unicodedata.combining(text[end]):
+        while end < len(text) and _may_join_previous(text[end]):
             end += 1
         # A cluster is normalised without trimming: a lone space must survive until white space is collapsed below.
         folded = normalise(f"x{text[start:end]}x", steps)[1:-1]

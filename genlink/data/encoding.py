@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from genlink.errors import ModelError, UsageError
 from genlink.schema import Mention
 from genlink.templates import Template
 from genlink.text import Normalisation, normalise
@@ -67,10 +68,19 @@ class Encoding:
         self.template = template
         self.normalisation = normalisation
         self.decoder_start = decoder_start
-        self.end: int = tokenizer.eos_token_id
         self.pad: int = tokenizer.pad_token_id
-        # BERT-like tokenizers open with a class token where BART has <s>.
+        # BERT-like tokenizers have a class token and a separator where BART has <s> and </s>.
         self.begin: int = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
+        self.end: int = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+        if None in (self.begin, self.end, self.pad):
+            raise ModelError("the tokenizer lacks a start, end or padding token. Use the tokenizer of a BART.")
+        self._start, self._stop = self._ids([template.start, template.end])
+        self._frame = 2 + len(self._start) + len(self._stop)
+        if template.source_tokens <= self._frame:
+            raise UsageError(
+                f"source_tokens {template.source_tokens} leaves no room for a mention: the markers {template.start} and "
+                f"{template.end} with the special tokens take {self._frame}. Raise source_tokens, or change the markers."
+            )
 
     @property
     def context_characters(self) -> int:
@@ -84,6 +94,8 @@ class Encoding:
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, each with one leading space (an empty text has none)."""
         spaced = [f" {text}" if text else "" for text in texts]
+        if not spaced:  # which the tokenizer refuses
+            return []
         ids: list[list[int]] = self.tokenizer(spaced, add_special_tokens=False)["input_ids"]
         return ids
 
@@ -99,7 +111,6 @@ class Encoding:
         """
         template, steps = self.template, self.normalisation
         bodies = self._ids([normalise(p.surface, steps) for p in prompts])
-        (start,), (end,) = self._ids([template.start]), self._ids([template.end])
         if template.context_tokens:
             lefts = self._ids([normalise(p.left, steps) for p in prompts])
             rights = self._ids([normalise(p.right, steps) for p in prompts])
@@ -107,14 +118,14 @@ class Encoding:
             lefts = rights = [[]] * len(prompts)
         sources = []
         for body, left, right in zip(bodies, lefts, rights, strict=True):
-            frame = 2 + len(start) + len(end)
-            body = body[: max(0, template.source_tokens - frame)]
-            room = template.source_tokens - frame - len(body)
+            body = body[: template.source_tokens - self._frame]
+            room = template.source_tokens - self._frame - len(body)
             n_left, n_right = min(len(left), template.context_tokens), min(len(right), template.context_tokens)
             half = room // 2
             n_left = min(n_left, max(half, room - n_right))
             n_right = min(n_right, room - n_left)
-            sources.append([self.begin, *left[len(left) - n_left :], *start, *body, *end, *right[:n_right], self.end])
+            marked = [*self._start, *body, *self._stop]
+            sources.append([self.begin, *left[len(left) - n_left :], *marked, *right[:n_right], self.end])
         return sources
 
     def prefixes(self, prompts: Sequence[Prompt]) -> list[list[int]]:

@@ -22,14 +22,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
+from transformers import BartForConditionalGeneration
 
 from genlink.config import OptimiserConfig
-from genlink.data.batches import BatchSource, collate
+from genlink.data.batches import IGNORED, BatchSource, collate
 from genlink.data.encoding import Example
 from genlink.errors import UsageError
 from genlink.files import atomic_file, read_jsonl
 from genlink.training.checkpoint import load_checkpoint, save_checkpoint
-from genlink.training.losses import target_loss
+from genlink.training.losses import TargetLogits, target_loss
 
 __all__ = ["Run", "learning_rate", "shares", "train"]
 
@@ -76,7 +77,7 @@ class Run:
 
 
 def train(
-    model: torch.nn.Module,
+    model: BartForConditionalGeneration,
     batches: BatchSource,
     config: OptimiserConfig,
     accelerator: Accelerator,
@@ -105,8 +106,9 @@ def train(
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,
+        fused=True,
     )
-    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    wrapped, optimiser = accelerator.prepare(TargetLogits(model), optimiser)
     run, checkpoint = Run(), output / "checkpoint"
     log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
     if resume and checkpoint.is_dir():
@@ -184,13 +186,8 @@ def _step(
         batch = collate(micro_batch, pad).to(accelerator.device)
         last = i == len(micro_batches) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
-            logits = model(
-                input_ids=batch.source,
-                attention_mask=batch.source_mask,
-                decoder_input_ids=batch.decoder_input,
-                use_cache=False,
-            ).logits
-            loss = target_loss(logits, batch.labels, config.label_smoothing) / tokens
+            labels = batch.labels[batch.labels != IGNORED]
+            loss = target_loss(model(batch), labels, config.label_smoothing) / tokens
             # Gradients are averaged over the processes, while our loss is a sum over them.
             accelerator.backward(loss * accelerator.num_processes)
         total += loss.detach()
