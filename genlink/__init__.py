@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from genlink.kb import KnowledgeBase, load_kb
-    from genlink.linkers import ExactLinker, GenerativeLinker, Linker, TfidfLinker, link_documents
+    from genlink.linkers import ExactLinker, GenerativeLinker, Linker, TfidfLinker
     from genlink.preprocessing import Preprocessing, prepare
     from genlink.schema import Candidate, Concept, Document, Mention, Passage, Prediction
 
@@ -39,7 +39,7 @@ _HOMES = {
         "UsageError",
     ),
     "genlink.kb": ("KnowledgeBase", "load_kb"),
-    "genlink.linkers": ("ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker", "link_documents"),
+    "genlink.linkers": ("ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker"),
     "genlink.preprocessing": ("Preprocessing", "prepare"),
     "genlink.schema": ("Candidate", "Concept", "Document", "Mention", "Passage", "Prediction"),
 }
@@ -65,7 +65,6 @@ __all__ = [
     "Preprocessing",
     "TfidfLinker",
     "UsageError",
-    "link_documents",
     "load_corpus",
     "load_kb",
     "prepare",

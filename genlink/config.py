@@ -80,6 +80,12 @@ class TemplateConfig(_Strict):
     source_tokens: int = Field(128, ge=8)
     prefix_tokens: int = Field(48, ge=4)
 
+    @model_validator(mode="after")
+    def _prefix_holds_mention(self) -> TemplateConfig:
+        if self.prefix and "{mention}" not in self.prefix:
+            raise ValueError(f"prefix {self.prefix!r} must hold {{mention}}, or be empty")
+        return self
+
 
 class PairsConfig(_Strict):
     """Pre-training pairs: which knowledge bases they are drawn from, and the mix (see genlink.data.synonyms)."""
@@ -93,6 +99,12 @@ class PairsConfig(_Strict):
     """Clauses are read as context: the template needs context_tokens for them."""
     max_name_length: int = Field(120, ge=8)
     """Longer names, in characters, are not learnt: systematic chemical names and sentences posing as names."""
+
+    @model_validator(mode="after")
+    def _some_share(self) -> PairsConfig:
+        if not self.synonym + self.noise + self.identity + self.clause:
+            raise ValueError("synonym, noise, identity and clause are all 0, so there is nothing to learn")
+        return self
 
 
 class CorpusConfig(_Strict):
@@ -164,7 +176,8 @@ class TrainConfig(_Strict):
     """The dictionary that the model links to: files or saved knowledge bases, merged."""
     model: ModelConfig
     optimiser: OptimiserConfig
-    template: TemplateConfig = TemplateConfig()
+    template: TemplateConfig | None = None
+    """What the model reads; that of the checkpoint, or the defaults, when left out."""
     pairs: PairsConfig = PairsConfig()
     corpus: CorpusConfig | None = None
     finetune: FinetuneConfig | None = None
@@ -183,12 +196,12 @@ class TrainConfig(_Strict):
             raise ValueError("stage finetune needs corpus")
         if self.stage == "pretrain" and (self.corpus is not None or self.finetune is not None):
             raise ValueError("stage pretrain reads no corpus: leave out corpus and finetune")
-        if self.pairs.clause > 0 and self.template.context_tokens == 0:
+        template, shape = self.template or TemplateConfig(), self.model.shape
+        if self.pairs.clause > 0 and template.context_tokens == 0 and (shape or self.template):
             raise ValueError("pairs.clause needs template.context_tokens above 0")
-        shape = self.model.shape
-        if shape and self.template.source_tokens > shape.max_positions:
+        if shape and template.source_tokens > shape.max_positions:
             raise ValueError("template.source_tokens is above model.shape.max_positions")
-        if shape and self.template.prefix_tokens + self.target_tokens + 1 > shape.max_positions:
+        if shape and template.prefix_tokens + self.target_tokens + 1 > shape.max_positions:
             raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
         return self
 

@@ -19,6 +19,7 @@ from genlink.errors import DataError, FormatError
 __all__ = [
     "atomic_directory",
     "atomic_file",
+    "has_manifest",
     "read_json",
     "read_jsonl",
     "read_lines",
@@ -178,6 +179,15 @@ def sha256(path: str | Path) -> str:
 def write_manifest(directory: str | Path, kind: str, version: int, facts: Mapping[str, Any]) -> None:
     """Write the manifest of a directory: the last file written, so that its presence means that the rest is whole."""
     write_json(Path(directory) / MANIFEST, {"kind": kind, "format_version": version, **facts})
+
+
+def has_manifest(directory: str | Path, kind: str) -> bool:
+    """Whether a directory holds a manifest of this kind; its parts may yet be broken."""
+    try:
+        manifest = read_json(Path(directory) / MANIFEST)
+    except DataError:
+        return False
+    return isinstance(manifest, dict) and manifest.get("kind") == kind
 
 
 def read_manifest(directory: str | Path, kind: str, version: int) -> dict[str, Any]:

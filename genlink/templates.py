@@ -1,7 +1,7 @@
 """What the encoder and the decoder read: strings only, no tokenizer.
 
 The encoder sees the mention between two markers in its context, the decoder starts with the mention and a verb and goes
-on with the concept's name, as in GenBioEL (arXiv 2204.05164, section 3.1):
+on with the concept's name, as in GenBioEL (arXiv 2204.05164):
 
     source          ... mutations in START breast cancer END susceptibility genes ...
     decoder prefix  breast cancer is

@@ -15,11 +15,9 @@ import pytest
 import torch
 import yaml
 from pydantic import BaseModel
-from typer.testing import CliRunner
 
 import genlink
 from genlink import corpora, evaluation, metrics
-from genlink.cli.app import app
 from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.encoding import Example
@@ -37,7 +35,6 @@ from genlink.training.loop import Run
 from genlink.trie import NameTrie
 
 ROOT = Path(__file__).parent.parent
-# CHANGELOG.md tells of what was and README.md is tested by itself, but links must lead somewhere in all of them.
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 OWN = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "data", "evaluation", "formats", "glossary", "papers")]
 OWN.append(ROOT / "docs" / "preprocessing.md")
@@ -90,20 +87,6 @@ def test_python_examples_compile_and_sessions_show_what_really_comes_out(page: P
     for _, body in blocks(text, "pycon"):
         session = doctest.DocTestParser().get_doctest(body, {}, page.name, str(page), 0)
         assert doctest.DocTestRunner().run(session).failed == 0
-
-
-@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
-def test_commands_have_the_options_that_the_pages_give_them(page: Path) -> None:
-    for _, body in blocks(page.read_text(encoding="utf-8"), "bash"):
-        for line in body.replace("\\\n", " ").splitlines():
-            words = line.split()
-            if not words or words[0] != "genlink":
-                continue
-            verb = words[1:3] if words[1] in ("kb", "corpus") else words[1:2]
-            shown = CliRunner().invoke(app, [*verb, "--help"], env={"COLUMNS": "200"})
-            assert shown.exit_code == 0, line
-            for option in (word for word in words if word.startswith("--")):
-                assert re.search(rf"{option}\b", shown.output), f"{page.name}: {line}: {option}"
 
 
 def test_the_floors_are_those_of_the_import_contract() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlink.data_paths import locate
 from genlink.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def info(
     from genlink.corpora import corpus_report, read_corpus
 
     if kb is None:
-        report = corpus_report(read_corpus(corpus, format, encoding=encoding))
+        report = corpus_report(read_corpus(locate(corpus), format, encoding=encoding))
     else:
         from genlink.kb import load_kb
 
-        report = corpus_report(read_corpus(corpus, format, encoding=encoding), load_kb(kb).missing)
+        report = corpus_report(read_corpus(locate(corpus), format, encoding=encoding), load_kb(locate(kb)).missing)
     if json:
         _print_json(report)
     else:
@@ -91,7 +92,7 @@ def convert(
     writers = {"jsonl": write_jsonl, "pubtator": write_pubtator}
     if to not in writers:
         raise UsageError(f"{to}: cannot write this format. Known: {', '.join(writers)}.")
-    documents = list(read_corpus(corpus, format, encoding=encoding))
+    documents = list(read_corpus(locate(corpus), format, encoding=encoding))
     writers[to](output, documents)
     mentions = sum(len(document.mentions) for document in documents)
     typer.echo(f"{output}: {len(documents)} documents, {mentions} mentions.", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genlink.cli.kb_output import print_concept, print_name, print_report
+from genlink.data_paths import locate
 from genlink.errors import FormatError, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def build(
     umls = _umls_filter(language, source, term_type, semantic_type, suppressed)
 
     def concepts() -> Iterator[Concept]:
-        for path in sources:
+        for path in map(locate, sources):
             if format == "auto" and is_saved(path):
                 yield from KnowledgeBase.open(path)
             else:
@@ -152,7 +153,7 @@ def info(
         raise UsageError("--name and --id are two questions. Ask one at a time.")
     if verify:
         verify_parts(kb)
-    opened = load_kb(kb)
+    opened = load_kb(locate(kb))
     if name is not None:
         print_name(opened, name, as_json)
     elif concept_id is not None:
@@ -185,7 +186,7 @@ def add(
     from genlink.kb import load_kb
     from genlink.schema import Concept
 
-    opened = load_kb(kb)
+    opened = load_kb(locate(kb))
     names = _given_names(from_file, concept_id, name, names_required=True)
     unknown = opened.missing(names) if new else frozenset()
     known = {i: values for i, values in names.items() if i not in unknown}
@@ -216,7 +217,7 @@ def remove(
     """
     from genlink.kb import load_kb
 
-    opened = load_kb(kb)
+    opened = load_kb(locate(kb))
     names = _given_names(from_file, concept_id, name, names_required=False)
     if some := {i: values for i, values in names.items() if values}:
         opened = opened.remove_names(some)
@@ -247,7 +248,7 @@ def subset(
     if type is None and prefix is None and ids is None:
         raise UsageError("no filter given. Pass --type, --prefix or --ids.")
     wanted = None if ids is None else {line.strip() for _, line in read_lines(ids) if line.strip()}
-    _save(load_kb(kb).subset(types=type, prefixes=prefix, ids=wanted), output, as_json)
+    _save(load_kb(locate(kb)).subset(types=type, prefixes=prefix, ids=wanted), output, as_json)
 
 
 def _table_columns(

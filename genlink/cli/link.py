@@ -36,7 +36,9 @@ def link(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = None,
     abbreviations: Annotated[bool, typer.Option(help="Expand abbreviations that the document defines.")] = True,
-    composites: Annotated[bool, typer.Option(help="Split composite mentions by their form.")] = False,
+    composites: Annotated[
+        bool, typer.Option(help="Split composite mentions by their form; this also splits some that are not.")
+    ] = False,
 ) -> None:
     """Link the mentions of a text or a corpus to the concepts of a knowledge base.
 

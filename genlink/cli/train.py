@@ -19,6 +19,7 @@ def train(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Shorten the run to so many steps, for a dry run.")
     ] = None,
+    result: Annotated[Path | None, typer.Option(help="Also write what was measured to this result file.")] = None,
 ) -> None:
     """Carry out one training stage. The model lands in OUTPUT/model, metrics and checkpoint beside it.
 
@@ -40,7 +41,7 @@ def train(
         config = config.model_copy(update={"output": output})
     if resume and overwrite:
         raise UsageError("--resume goes on with a run and --overwrite deletes it: give one of them.")
-    run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps)
+    run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
     best = "" if run.best is None else f", best dev Acc@1 {run.best:.4f} at step {run.best_step}"
     print(f"{config.output}/model: {run.step} steps in {run.seconds / 60:.1f} minutes{best}", file=sys.stderr)
 

@@ -75,8 +75,9 @@ class FinetuneBatches:
     ) -> None:
         self._mentions, self._pairs, self._encoding = mentions, replay_pairs, encoding
         self._batch_size, self._target_tokens, self._seed = batch_size, target_tokens, seed
-        self._replayed = round(batch_size * POOLED_BATCHES * replay) if replay_pairs is not None else 0
-        self._fresh = batch_size * POOLED_BATCHES - self._replayed
+        pooled = batch_size * POOLED_BATCHES
+        self._replayed = min(round(pooled * replay), pooled - 1) if replay_pairs is not None else 0
+        self._fresh = pooled - self._replayed
         self._pool_of = lru_cache(maxsize=1)(self._make_pool)
 
     def epoch_steps(self) -> int:

@@ -74,12 +74,12 @@ class Encoding:
         self.end: int = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
         if None in (self.begin, self.end, self.pad):
             raise ModelError("the tokenizer lacks a start, end or padding token. Use the tokenizer of a BART.")
-        self._start, self._stop = self._ids([template.start, template.end])
-        self._frame = 2 + len(self._start) + len(self._stop)
+        self._opener, self._closer = self._ids([template.start, template.end])
+        self._frame = 2 + len(self._opener) + len(self._closer)
         if template.source_tokens <= self._frame:
             raise UsageError(
-                f"source_tokens {template.source_tokens} leaves no room for a mention: the markers {template.start} and "
-                f"{template.end} with the special tokens take {self._frame}. Raise source_tokens, or change the markers."
+                f"source_tokens {template.source_tokens} leaves no room for a mention: the markers {template.start}, "
+                f"{template.end} and the special tokens take {self._frame}. Raise it, or choose other markers."
             )
 
     @property
@@ -124,7 +124,7 @@ class Encoding:
             half = room // 2
             n_left = min(n_left, max(half, room - n_right))
             n_right = min(n_right, room - n_left)
-            marked = [*self._start, *body, *self._stop]
+            marked = [*self._opener, *body, *self._closer]
             sources.append([self.begin, *left[len(left) - n_left :], *marked, *right[:n_right], self.end])
         return sources
 

@@ -86,7 +86,7 @@ def _plural(words: list[str], rng: np.random.Generator) -> list[str]:
     word = words[i]
     if word.endswith("ies"):
         word = word[:-3] + "y"
-    elif word.endswith("s") and not word.endswith(("ss", "is", "us")):
+    elif len(word) > 1 and word.endswith("s") and not word.endswith(("ss", "is", "us")):
         word = word[:-1]
     elif word.endswith("y"):
         word = word[:-1] + "ies"

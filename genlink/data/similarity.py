@@ -1,6 +1,6 @@
 """How alike two names are spelled: cosine of TF-IDF vectors over character trigrams.
 
-GenBioEL (arXiv 2204.05164, section 3.3) and ANGEL choose the synonym to generate by this measure.
+GenBioEL (arXiv 2204.05164) and ANGEL choose the synonym to generate by this measure.
 """
 
 from __future__ import annotations

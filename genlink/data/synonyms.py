@@ -1,4 +1,4 @@
-"""Pre-training examples from a knowledge base alone (GenBioEL, arXiv 2204.05164, section 3.2).
+"""Pre-training examples from a knowledge base alone (GenBioEL, arXiv 2204.05164).
 
 Each example asks for one name of a concept, given another way to write it:
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from genlink.data.encoding import Prompt
 from genlink.data.noise import add_noise
 from genlink.data.similarity import NameSimilarity
+from genlink.errors import KnowledgeBaseError
 from genlink.kb import KnowledgeBase
 from genlink.text import normalise
 
@@ -49,7 +50,7 @@ class SynonymMix:
 class SynonymPairs:
     """Draws pre-training examples from a knowledge base, every (concept, name) pair equally often.
 
-    Names of more than ``max_name_length`` characters are left out.
+    Names of more than ``max_name_length`` characters are left out; KnowledgeBaseError if that leaves none.
     """
 
     def __init__(self, kb: KnowledgeBase, mix: SynonymMix, max_name_length: int) -> None:
@@ -63,6 +64,8 @@ class SynonymPairs:
         self._shares = self._shares / self._shares.sum()
         self._indptr = np.concatenate([[0], np.cumsum([len(k) for k in keys])])
         self._keys = np.array([key for concept in keys for key in concept], dtype=np.int64)
+        if not len(self._keys):
+            raise KnowledgeBaseError(f"no name has at most {max_name_length} characters. Raise max_name_length.")
         self._concept = np.repeat(np.arange(len(keys)), np.diff(self._indptr))
         self._similarity = NameSimilarity(texts) if mix.synonym or mix.clause else None
 

@@ -1,6 +1,6 @@
 """Fine-tuning examples: for each mention of a corpus, which names of its gold concept to generate.
 
-GenBioEL generates the name spelled most like the mention; ANGEL (arXiv 2408.16493, section 3.1) the three most alike.
+GenBioEL generates the name spelled most like the mention; ANGEL (arXiv 2408.16493) the three most alike.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ import marisa_trie
 import numpy as np
 import numpy.typing as npt
 
-from genlink.errors import DataError, KnowledgeBaseError
-from genlink.files import MANIFEST, atomic_directory, read_json, read_manifest, sha256, write_manifest
+from genlink.errors import KnowledgeBaseError
+from genlink.files import atomic_directory, has_manifest, read_manifest, sha256, write_manifest
 from genlink.kb.report import BuildReport
 from genlink.kb.tables import Rows, Tables
 from genlink.text import Normalisation
@@ -126,11 +126,7 @@ def open_tables(directory: str | Path) -> tuple[Tables, BuildReport | None]:
 
 def is_saved(path: str | Path) -> bool:
     """Whether ``path`` is a directory with the manifest of a knowledge base; its parts may yet be broken."""
-    try:
-        manifest = read_json(Path(path) / MANIFEST)
-    except DataError:
-        return False
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND
+    return has_manifest(path, KIND)
 
 
 def verify(directory: str | Path) -> None:

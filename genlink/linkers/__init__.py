@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genlink.linkers.base import Linker, link_documents, rank_names
+from genlink.linkers.base import Linker, rank_names
 from genlink.linkers.exact import ExactLinker
 from genlink.linkers.opening import open_linker
 from genlink.linkers.tfidf import TfidfLinker
@@ -12,7 +12,7 @@ from genlink.linkers.tfidf import TfidfLinker
 if TYPE_CHECKING:
     from genlink.linkers.generative import GenerativeLinker
 
-__all__ = ["ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker", "link_documents", "open_linker", "rank_names"]
+__all__ = ["ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker", "open_linker", "rank_names"]
 
 
 def __getattr__(name: str) -> Any:

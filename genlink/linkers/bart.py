@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ from transformers import (
     BartConfig,
     BartForConditionalGeneration,
     GenerationConfig,
+    PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from genlink.errors import ModelError
 
@@ -59,17 +63,33 @@ def load_bart(name: str, *, download: bool = True) -> tuple[BartForConditionalGe
     """
     offline = not download or Path(name).is_dir()
     arguments: dict[str, Any] = {"local_files_only": offline}
+    advice = "Give a directory that holds config.json, model.safetensors and tokenizer.json, or a Hub name."
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **arguments)
-        model = BartForConditionalGeneration.from_pretrained(name, use_safetensors=True, **arguments)
-    except (OSError, ValueError, KeyError) as error:
+        with _quiet():
+            kind = PreTrainedConfig.get_config_dict(name, **arguments)[0].get("model_type")
+            if kind != "bart":  # transformers would go on with a BART of random weights
+                raise ModelError(f"{name}: is {f'a {kind}' if kind else 'no'} model, expected bart. {advice}")
+            tokenizer = AutoTokenizer.from_pretrained(name, **arguments)
+            model, report = BartForConditionalGeneration.from_pretrained(
+                name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **arguments
+            )
+    except ModelError:
+        raise
+    except Exception as error:  # transformers lets through whatever its parts raise: of files, JSON, tensors, schemas
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"{name}: no BART with safetensors weights and a tokenizer could be loaded ({reason}). "
-            "Give a directory that holds config.json, model.safetensors and tokenizer.json, or a Hub name."
+            f"{name}: no BART with safetensors weights and a tokenizer could be loaded ({reason}). {advice}"
         ) from None
-    if model.config.model_type != "bart":
-        raise ModelError(f"{name}: is a {model.config.model_type} model, expected bart.")
+    if wrong := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):
+        raise ModelError(
+            f"{name}: the weights are not those of the BART in config.json: {wrong[0]} and {len(wrong) - 1} more are "
+            "missing or of another shape. Copy both from one place."
+        )
+    if not len(tokenizer.all_special_ids) < len(tokenizer) <= model.config.vocab_size:
+        raise ModelError(
+            f"{name}: a tokenizer of {len(tokenizer)} tokens and a model of {model.config.vocab_size} do not belong "
+            "together. Copy the tokenizer's own files there (tokenizer.json, or vocab.json and merges.txt)."
+        )
     return _freed(model), tokenizer
 
 
@@ -77,11 +97,22 @@ def set_dropout(model: BartForConditionalGeneration, dropout: float) -> None:
     """Use this dropout for hidden states and attention in training; scoring never drops anything."""
     model.config.dropout = model.config.attention_dropout = dropout
     model.config.activation_dropout = 0.0
-    # The layers keep their own copies: a plain float each, whatever the version of the checkpoint.
+    # The layers keep their own copies: a plain number each, whatever the version of the checkpoint.
     for module in model.modules():
         for name in ("dropout", "attention_dropout", "activation_dropout"):
-            if isinstance(getattr(module, name, None), float):
+            if isinstance(getattr(module, name, None), (int, float)):
                 setattr(module, name, 0.0 if name == "activation_dropout" else dropout)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' warnings of many lines for a while: what matters in them becomes an error of one."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
 
 
 def _freed(model: BartForConditionalGeneration) -> BartForConditionalGeneration:

@@ -10,7 +10,9 @@ from genlink.kb import KnowledgeBase
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Candidate, Document, Mention, Prediction
 
-__all__ = ["Linker", "link_documents", "rank_names"]
+__all__ = ["Linker", "as_mentions", "rank_names"]
+
+Linkable = Sequence[Mention] | Sequence[Document]
 
 
 class Linker(Protocol):
@@ -21,9 +23,23 @@ class Linker(Protocol):
         """The knowledge base that every candidate comes from."""
         ...
 
-    def link(self, mentions: Sequence[Mention], k: int = 5) -> list[Prediction]:
-        """One prediction for each mention, in order, with the candidates of at most ``k`` ranks."""
+    def link(self, mentions: Linkable, k: int = 5) -> list[Prediction]:
+        """One prediction for each mention, in order, with the candidates of at most ``k`` ranks.
+
+        Mentions are read as they are (``surface``). The mentions of documents are prepared first: abbreviations that a
+        document defines are expanded.
+        """
         ...
+
+
+def as_mentions(items: Linkable, steps: Preprocessing = Preprocessing()) -> list[Mention]:
+    """Mentions as they are; those of documents flat, in order and prepared by ``steps``."""
+    documents = [item for item in items if isinstance(item, Document)]
+    if not documents:
+        return [item for item in items if isinstance(item, Mention)]
+    if len(documents) != len(items):
+        raise UsageError("link takes mentions or documents, not both at once.")
+    return prepare(documents, steps)
 
 
 def rank_names(kb: KnowledgeBase, scored_keys: Iterable[tuple[int, float]], k: int) -> tuple[Candidate, ...]:
@@ -60,8 +76,3 @@ def rank_names(kb: KnowledgeBase, scored_keys: Iterable[tuple[int, float]], k: i
         if rank == k:
             break
     return tuple(candidates)
-
-
-def link_documents(linker: Linker, documents: Iterable[Document], steps: Preprocessing, k: int = 5) -> list[Prediction]:
-    """Prepare the mentions of the documents and link them; parts of a split composite have a prediction each."""
-    return linker.link(prepare(documents, steps), k)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from genlink.kb import KnowledgeBase
-from genlink.linkers.base import rank_names
-from genlink.schema import Mention, Prediction
+from genlink.linkers.base import Linkable, as_mentions, rank_names
+from genlink.schema import Prediction
 
 __all__ = ["ExactLinker"]
 
@@ -18,13 +17,13 @@ class ExactLinker:
     def __init__(self, kb: KnowledgeBase) -> None:
         self.kb = kb
 
-    def link(self, mentions: Sequence[Mention], k: int = 5, *, progress: bool = False) -> list[Prediction]:
+    def link(self, mentions: Linkable, k: int = 5, *, progress: bool = False) -> list[Prediction]:
         """One prediction for each mention: at most one rank, and empty where the surface is no name.
 
         It takes no time, so ``progress`` shows nothing.
         """
         predictions = []
-        for mention in mentions:
+        for mention in as_mentions(mentions):
             key = self.kb.key_index(mention.surface)
             found = [] if key is None else [(key, 1.0)]
             predictions.append(Prediction(mention, rank_names(self.kb, found, k)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,17 @@ from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 from genlink.data.encoding import Encoding
 from genlink.data.tokenizer import tokenizer_hash
 from genlink.decoding import BartScorer, beam_search
-from genlink.errors import KnowledgeBaseError, ModelError
-from genlink.files import atomic_directory, read_manifest, write_manifest
+from genlink.errors import KnowledgeBaseError, ModelError, UsageError
+from genlink.files import atomic_directory, has_manifest, read_manifest, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import load_bart
-from genlink.linkers.base import rank_names
+from genlink.linkers.base import Linkable, as_mentions, rank_names
 from genlink.preprocessing import Preprocessing
-from genlink.schema import Mention, Prediction
+from genlink.schema import Prediction
 from genlink.templates import Template
 from genlink.trie import NameTrie
 
-__all__ = ["GenerativeLinker", "SearchSettings"]
+__all__ = ["GenerativeLinker", "SearchSettings", "saved_template"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +38,18 @@ KIND, FORMAT_VERSION = "generative linker", 1
 class SearchSettings:
     """How names are searched.
 
-    ``beams``: prefixes kept at each step. ``batch_size``: mentions searched together. ``name_tokens``: longer names
-    are left out of the trie and reported.
+    ``beams``: prefixes kept at each step. ``batch_size``: mentions searched together. ``name_tokens``: names of more
+    tokens, the end token included, are left out of the trie and reported. Raises UsageError for a setting below 1.
     """
 
     beams: int = 5
     batch_size: int = 32
     name_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise UsageError(f"{name} is {value}, expected at least 1.")
 
 
 class GenerativeLinker:
@@ -96,11 +101,7 @@ class GenerativeLinker:
 
     def with_kb(self, kb: KnowledgeBase) -> GenerativeLinker:
         """The same model over another dictionary. The names are spelled and the trie is built anew."""
-        if kb.normalisation != self.kb.normalisation:
-            raise KnowledgeBaseError(
-                f"the model was trained on names normalised by {self.kb.normalisation}, the knowledge base by "
-                f"{kb.normalisation}. Build the knowledge base with the same steps."
-            )
+        _check_normalisation(kb, self.kb)
         return self._over(kb, self.search, trie=None)
 
     def with_search(self, search: SearchSettings) -> GenerativeLinker:
@@ -124,12 +125,17 @@ class GenerativeLinker:
         self.model.to(device=device, dtype=dtype)
         return self
 
-    def link(self, mentions: Sequence[Mention], k: int = 5, *, progress: bool = False) -> list[Prediction]:
-        """One prediction for each mention, in order.
+    def link(self, mentions: Linkable, k: int = 5, *, progress: bool = False) -> list[Prediction]:
+        """One prediction for each mention, in order; documents are prepared by ``preprocessing`` first.
 
         Mentions that read alike are searched once. The answer to a mention does not depend on its batch but for the
         last bits of its scores.
+
+        Raises UsageError if ``k`` is not positive.
         """
+        if k < 1:
+            raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
+        mentions = as_mentions(mentions, self.preprocessing)
         prompts = [self.encoding.prompt(mention) for mention in mentions]
         sources, prefixes = self.encoding.sources(prompts), self.encoding.prefixes(prompts)
         questions: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
@@ -169,24 +175,30 @@ class GenerativeLinker:
     def save(self, directory: str | Path) -> None:
         """Write one directory with everything: weights, tokenizer, names, trie, settings, and the manifest last.
 
-        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure.
+        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. Raises
+        ModelError where it would replace a directory of something else.
         """
+        _check_replaceable(Path(directory))
+        kb, trie = self.kb, self.trie
+        if kb.report is None:  # an overlay: saved, it is compiled, and its keys get other indices
+            kb = KnowledgeBase.from_concepts(kb, normalisation=kb.normalisation)
+            trie = build_trie(kb, self.encoding, self.search.name_tokens)
         with atomic_directory(directory) as target:
             self.model.save_pretrained(target)
             self.tokenizer.save_pretrained(target)
-            self.kb.save(target / "kb")
-            self.trie.save(target / "trie")
+            kb.save(target / "kb")
+            trie.save(target / "trie")
             write_manifest(
                 target,
                 KIND,
                 FORMAT_VERSION,
                 {
                     "tokenizer_hash": tokenizer_hash(self.tokenizer),
-                    "kb_hash": self.kb.content_hash,
+                    "kb_hash": kb.content_hash,
                     "vocab_size": self.model.config.vocab_size,
                     "parameters": sum(p.numel() for p in self.model.parameters()),
-                    "concepts": len(self.kb),
-                    "names": self.trie.n_names,
+                    "concepts": len(kb),
+                    "names": trie.n_names,
                     "template": asdict(self.template),
                     "search": asdict(self.search),
                     "preprocessing": asdict(self.preprocessing),
@@ -207,22 +219,29 @@ class GenerativeLinker:
                 f"{directory}: the tokenizer is not the one that the names were spelled with. Copy the original "
                 "tokenizer.json back, or train and save the model again with genlink train."
             )
-        saved_kb = KnowledgeBase.open(directory / "kb")
-        if saved_kb.content_hash != manifest["kb_hash"]:
+        if sum(p.numel() for p in model.parameters()) != manifest["parameters"]:
+            raise ModelError(f"{directory}: the weights are of a model of another size. Copy the original ones back.")
+        saved_kb, trie = KnowledgeBase.open(directory / "kb"), None
+        if kb is not None:
+            _check_normalisation(kb, saved_kb)
+        elif saved_kb.content_hash != manifest["kb_hash"]:
             raise ModelError(
                 f"{directory}: kb/ is not the knowledge base that the trie was built from. Copy the original kb/ back, "
                 "or give the wanted one with --kb."
             )
-        linker = cls(
+        else:
+            trie = NameTrie.open(directory / "trie")
+            if trie.n_names != manifest["names"] or int(trie.leaf_name.max()) >= saved_kb.n_keys:
+                raise ModelError(f"{directory}: trie/ was not built from kb/. Copy the original trie/ back.")
+        return cls(
             model,
             tokenizer,
-            saved_kb,
+            saved_kb if kb is None else kb,
             template=Template(**manifest["template"]),
             search=SearchSettings(**manifest["search"]),
             preprocessing=Preprocessing(**manifest["preprocessing"]),
-            trie=NameTrie.open(directory / "trie"),
+            trie=trie,
         )
-        return linker if kb is None else linker.with_kb(kb)
 
     def describe(self) -> dict[str, Any]:
         """Facts for a result file: size of the model and settings of the search."""
@@ -235,10 +254,19 @@ class GenerativeLinker:
         }
 
 
+def saved_template(directory: Path) -> Template | None:
+    """The template that a model directory was trained with; None for any other checkpoint."""
+    if not has_manifest(directory, KIND):
+        return None
+    return Template(**read_manifest(directory, KIND, FORMAT_VERSION)["template"])
+
+
 def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameTrie:
     """Spell every key of the dictionary and put it into a trie, under its key index.
 
-    Names of more than ``name_tokens`` tokens are left out, with a warning that counts them.
+    Names of more than ``name_tokens`` tokens, the end token included, are left out, with a warning that counts them.
+
+    Raises KnowledgeBaseError where no name is left, ModelError where the tokenizer cannot tell two names apart.
     """
     block = 50_000
     spelled: list[list[int]] = []
@@ -252,7 +280,23 @@ def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameT
     lengths = np.array([len(spelled[i]) for i in kept], dtype=np.int64)
     flat = np.fromiter((t for i in kept for t in spelled[i]), dtype=np.int64, count=int(lengths.sum()))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return NameTrie.build(flat, offsets, encoding.end, name_ids=np.array(kept, dtype=np.int32))
+    try:
+        return NameTrie.build(flat, offsets, encoding.end, name_ids=np.array(kept, dtype=np.int32))
+    except ValueError as error:
+        raise ModelError(f"the tokenizer cannot spell the names of the dictionary: {error}.") from None
+
+
+def _check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:
+    if kb.normalisation != trained_on.normalisation:
+        raise KnowledgeBaseError(
+            f"the model was trained on names normalised by {trained_on.normalisation}, the knowledge base by "
+            f"{kb.normalisation}. Build the knowledge base with the same steps."
+        )
+
+
+def _check_replaceable(directory: Path) -> None:
+    if directory.is_dir() and any(directory.iterdir()) and not has_manifest(directory, KIND):
+        raise ModelError(f"{directory}: holds other files, which saving a model would delete. Name another directory.")
 
 
 @contextmanager
@@ -264,8 +308,3 @@ def _evaluating(model: BartForConditionalGeneration) -> Iterator[None]:
         yield
     finally:
         model.train(training)
-
-
-def with_beams(linker: GenerativeLinker, beams: int) -> GenerativeLinker:
-    """The same linker with another number of beams."""
-    return linker.with_search(replace(linker.search, beams=beams))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
-from genlink.linkers.base import Linker
+from genlink.linkers.base import Linkable, Linker
 from genlink.linkers.exact import ExactLinker
 from genlink.linkers.tfidf import TfidfLinker
-from genlink.schema import Mention, Prediction
+from genlink.schema import Prediction
 
 __all__ = ["LEXICAL", "OpenedLinker", "open_linker"]
 
@@ -22,7 +21,7 @@ LEXICAL = ("exact", "tfidf")
 class OpenedLinker(Linker, Protocol):
     """A linker that can be moved to another dictionary, tells its settings and shows how far it is."""
 
-    def link(self, mentions: Sequence[Mention], k: int = 5, *, progress: bool = False) -> list[Prediction]:
+    def link(self, mentions: Linkable, k: int = 5, *, progress: bool = False) -> list[Prediction]:
         """See ``Linker.link``; with ``progress``, a bar on stderr."""
         ...
 

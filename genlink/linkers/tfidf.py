@@ -6,7 +6,7 @@ an approximate index: every name is compared, block by block, by sparse products
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
-from genlink.linkers.base import rank_names
-from genlink.schema import Candidate, Mention, Prediction
+from genlink.linkers.base import Linkable, as_mentions, rank_names
+from genlink.schema import Candidate, Prediction
 from genlink.text import normalise
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ class TfidfLinker:
         self.kb = kb
         self.ngram_range = ngram_range
 
-    def link(self, mentions: Sequence[Mention], k: int = 5, *, progress: bool = False) -> list[Prediction]:
+    def link(self, mentions: Linkable, k: int = 5, *, progress: bool = False) -> list[Prediction]:
         """One prediction for each mention; scores are cosines in (0, 1]. Names that share no n-gram are not listed.
 
         With ``progress``, a bar on stderr counts the distinct surfaces.
         """
+        mentions = as_mentions(mentions)
         keys = [normalise(mention.surface, self.kb.normalisation) for mention in mentions]
         distinct = list(dict.fromkeys(keys))
         vectorizer, names = self._index

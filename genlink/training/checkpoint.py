@@ -71,5 +71,6 @@ def load_checkpoint(
     for p, name in _names(model, optimiser).items():
         prefix = f"{name}/"
         state = {key.removeprefix(prefix): value for key, value in moments.items() if key.startswith(prefix)}
-        optimiser.state[p] = {f: v if f == "step" else v.to(p.device) for f, v in state.items()}
+        # The step count too: a fused optimiser keeps it beside the parameter.
+        optimiser.state[p] = {field: value.to(p.device) for field, value in state.items()}
     return load_file(directory / "random.safetensors")[str(process)], manifest["progress"]

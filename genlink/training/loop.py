@@ -14,7 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from transformers import BartForConditionalGeneration
 from genlink.config import OptimiserConfig
 from genlink.data.batches import IGNORED, BatchSource, collate
 from genlink.data.encoding import Example
-from genlink.errors import UsageError
+from genlink.errors import FormatError, UsageError
 from genlink.files import atomic_file, read_jsonl
-from genlink.training.checkpoint import load_checkpoint, save_checkpoint
+from genlink.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from genlink.training.losses import TargetLogits, target_loss
 
 __all__ = ["Run", "learning_rate", "shares", "train"]
@@ -99,6 +99,10 @@ def train(
     same number everywhere, and ``save_best`` is called by the main process when it is the best so far. Metrics go to
     ``output/metrics.jsonl``, a line each ``LOG_EVERY`` steps and each scoring; a checkpoint to ``output/checkpoint``.
     ``stop_at`` ends the run early, with a checkpoint, as if it had been interrupted after so many steps.
+
+    With ``resume``, goes on from the checkpoint if there is one. Raises UsageError when it was written under another
+    seed, kind of device or ``config`` (but for the size of micro-batches), ModelError when it is of another model or
+    number of processes.
     """
     torch.manual_seed(seed + accelerator.process_index)
     optimiser = torch.optim.AdamW(
@@ -109,45 +113,43 @@ def train(
         fused=True,
     )
     wrapped, optimiser = accelerator.prepare(TargetLogits(model), optimiser)
-    run, checkpoint = Run(), output / "checkpoint"
+    run, losses, checkpoint = Run(), _Losses(), output / "checkpoint"
     log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
-    if resume and checkpoint.is_dir():
-        rng, progress = load_checkpoint(
-            checkpoint, model, _inner(optimiser), accelerator.process_index, accelerator.num_processes
-        )
-        torch.set_rng_state(rng)
-        run = Run(**progress)
+    # What a resumed run must share with the one that it goes on with; how a step is cut up changes nothing.
+    settings = {"seed": seed, "device": accelerator.device.type, **config.model_dump(exclude={"micro_batch_size"})}
+    if resume:
+        if checkpoint.is_dir():
+            run, losses = _resumed(checkpoint, model, _inner(optimiser), accelerator, settings)
         log.truncate(run.step)
     clock = _Clock(run)
     last = min(config.steps, stop_at or config.steps)
+
+    def is_over() -> bool:
+        return patience is not None and run.without_gain >= patience
 
     def announce(message: str) -> None:
         if accelerator.is_main_process:
             tqdm.write(message, file=sys.stderr)
 
     wrapped.train()
-    loss_sum, loss_steps = 0.0, 0
     with tqdm(
         total=config.steps, initial=run.step, unit="step", disable=not accelerator.is_main_process, dynamic_ncols=True
     ) as bar:
-        while run.step < last:
+        while run.step < last and not is_over():
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(run.step, config.steps, config)
             examples = batches.batch(run.step)
-            loss_sum += _step(wrapped, optimiser, examples, config, accelerator, pad)
-            loss_steps += 1
+            losses.add(_step(wrapped, optimiser, examples, config, accelerator, pad))
             run.step += 1
             run.examples += len(examples)
             clock.read(run)
             bar.update()
-            if run.step % LOG_EVERY == 0 or run.step == last:
-                loss = float(accelerator.reduce(torch.tensor(loss_sum, device=accelerator.device), "sum"))
-                loss, rate = loss / loss_steps, optimiser.param_groups[0]["lr"]
+            if run.step % LOG_EVERY == 0 or run.step == config.steps:
+                loss, rate = losses.take(accelerator), optimiser.param_groups[0]["lr"]
                 bar.set_postfix(loss=f"{loss:.3f}", pairs_s=f"{run.examples / run.seconds:.0f}", refresh=False)
                 log.write(
                     step=run.step, loss=loss, learning_rate=rate, examples=run.examples, seconds=round(run.seconds, 2)
                 )
-                loss_sum, loss_steps = 0.0, 0
             if score is not None and (run.step % score_every == 0 or run.step == config.steps):
                 value = score()
                 wrapped.train()
@@ -159,13 +161,11 @@ def train(
                         save_best()
                 else:
                     run.without_gain += 1
-            ended = patience is not None and run.without_gain >= patience
-            if run.step % checkpoint_every == 0 or run.step == last or ended:
+            if run.step % checkpoint_every == 0 or run.step == last or is_over():
                 clock.read(run)
-                _checkpoint(checkpoint, model, _inner(optimiser), accelerator, run)
-            if ended:
-                announce(f"step {run.step}: no better dev score in {patience} scorings, stopped")
-                break
+                _checkpoint(checkpoint, model, _inner(optimiser), accelerator, settings, run, losses)
+    if is_over():
+        announce(f"step {run.step}: no better dev score in {patience} scorings, stopped")
     accelerator.wait_for_everyone()
     return run
 
@@ -203,15 +203,68 @@ def _inner(optimiser: Any) -> torch.optim.Optimizer:
     return inner
 
 
+@dataclass(slots=True)
+class _Losses:
+    """This process's part of the losses of the steps since the last line of the log."""
+
+    total: float = 0.0
+    steps: int = 0
+
+    def add(self, loss: float) -> None:
+        self.total += loss
+        self.steps += 1
+
+    def take(self, accelerator: Accelerator) -> float:
+        """The mean loss of these steps, over all processes; the next ones are counted from zero."""
+        total = float(accelerator.reduce(torch.tensor(self.total, device=accelerator.device), "sum"))
+        mean = total / self.steps
+        self.total, self.steps = 0.0, 0
+        return mean
+
+
 def _checkpoint(
-    directory: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, accelerator: Accelerator, run: Run
+    directory: Path,
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    settings: dict[str, Any],
+    run: Run,
+    losses: _Losses,
 ) -> None:
-    """Save from the main process; each process adds its random state."""
-    states = gather_object([torch.get_rng_state()])
+    """Save from the main process; each process adds the state of the generator that dropout draws from, and its loss."""
+    device = accelerator.device
+    state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+    states, totals = gather_object([state]), gather_object([losses.total])
     if accelerator.is_main_process:
-        progress = {field: getattr(run, field) for field in Run.__slots__}
+        pending = {"totals": totals, "steps": losses.steps}
+        progress = {**asdict(run), "settings": settings, "losses": pending}
         save_checkpoint(directory, model, optimiser, states, progress)
     accelerator.wait_for_everyone()
+
+
+def _resumed(
+    directory: Path,
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    settings: dict[str, Any],
+) -> tuple[Run, _Losses]:
+    """The inverse of ``_checkpoint``."""
+    saved = read_progress(directory).get("settings", settings)
+    for key in sorted(saved.keys() | settings.keys()):
+        if saved.get(key) != settings.get(key):
+            raise UsageError(
+                f"{directory}: was written with {key} {saved.get(key)}, this run has {settings.get(key)}. Go back to "
+                "that, or start anew with --overwrite."
+            )
+    state, progress = load_checkpoint(directory, model, optimiser, accelerator.process_index, accelerator.num_processes)
+    if accelerator.device.type == "cuda":
+        torch.cuda.set_rng_state(state, accelerator.device)
+    else:
+        torch.set_rng_state(state)
+    progress.pop("settings", None)
+    pending = progress.pop("losses", {"totals": [0.0] * accelerator.num_processes, "steps": 0})
+    return Run(**progress), _Losses(pending["totals"][accelerator.process_index], pending["steps"])
 
 
 class _Clock:
@@ -234,7 +287,10 @@ class _MetricsLog:
 
     def truncate(self, step: int) -> None:
         if self._writes and self._path.exists():
-            kept = [record for _, record in read_jsonl(self._path) if record["step"] <= step]
+            kept = []
+            # An interruption can cut the last line short.
+            with contextlib.suppress(FormatError):
+                kept.extend(record for _, record in read_jsonl(self._path) if record["step"] <= step)
             with atomic_file(self._path) as f:
                 f.writelines(json.dumps(record) + "\n" for record in kept)
 

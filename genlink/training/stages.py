@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 
-from genlink.config import DevConfig, FinetuneConfig, PairsConfig, TemplateConfig, TrainConfig
+from genlink.config import DevConfig, FinetuneConfig, PairsConfig, TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.synonyms import SynonymMix, SynonymPairs
@@ -22,11 +24,12 @@ from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import locate
 from genlink.errors import CorpusError, UsageError
 from genlink.evaluation import PRESETS, score_outcomes, to_record
+from genlink.evaluation.results import result_record
 from genlink.files import write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_kb
 from genlink.linkers.bart import fresh_bart, load_bart, set_dropout
-from genlink.linkers.generative import GenerativeLinker, SearchSettings
+from genlink.linkers.generative import GenerativeLinker, SearchSettings, saved_template
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Mention
 from genlink.templates import Template
@@ -38,10 +41,16 @@ logger = logging.getLogger(__name__)
 
 
 def run_stage(
-    config: TrainConfig, *, resume: bool = False, overwrite: bool = False, max_steps: int | None = None
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    max_steps: int | None = None,
+    result: Path | None = None,
 ) -> Run:
     """Carry out one training stage; the model lands in ``<output>/model``, metrics and checkpoint beside it.
 
+    What was done and measured is kept as a result file, ``<output>/run.json``, and as ``result`` if given.
     ``max_steps`` shortens the recipe (its schedule too), for a dry run. Raises UsageError when the output holds another
     run and neither ``resume`` nor ``overwrite`` was asked for.
     """
@@ -57,19 +66,17 @@ def run_stage(
 
     dictionary = _merged(config.knowledge_base)
     sources = _pair_source(config.pairs, dictionary)
-    template = _template(config.template)
+    template = _template(config)
     model, tokenizer = _model(config, template, sources)
     set_dropout(model, config.model.dropout)
-    preprocessing = Preprocessing()
-    if config.corpus is not None:
-        preprocessing = Preprocessing(config.corpus.abbreviations, config.corpus.composites)
     linker = GenerativeLinker(
         model,
         tokenizer,
         dictionary,
         template=template,
         search=SearchSettings(beams=config.dev.beams if config.dev else 5, name_tokens=config.target_tokens),
-        preprocessing=preprocessing,
+        # Patterns split too much where no gold tells how many parts there are: unlabelled mentions stay whole.
+        preprocessing=Preprocessing(abbreviations=config.corpus is None or config.corpus.abbreviations),
     )
     batches = _batches(config, sources, linker)
     scorer = _DevScorer(config.dev, linker, accelerator) if config.dev else None
@@ -91,9 +98,34 @@ def run_stage(
     if accelerator.is_main_process:
         if scorer is None:
             linker.save(output / "model")
-        write_json(output / "run.json", {"config": config.model_dump(), **dataclasses.asdict(run)})
+        record = _record(config, run, linker, accelerator.num_processes)
+        for path in (output / "run.json", result):
+            if path is not None:
+                write_json(path, record)
     accelerator.wait_for_everyone()
     return run
+
+
+def _record(config: TrainConfig, run: Run, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
+    """A result file of a training run: its recipe, its data, its cost, and the dev score of the model it kept."""
+    corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
+    score = (
+        {} if run.best is None else {"acc@1": Estimate(run.best, None, None, config.dev.limit if config.dev else None)}
+    )
+    return result_record(
+        command=sys.argv,
+        data=dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora]),
+        seed=config.seed,
+        n=run.examples,
+        settings={
+            "name": config.output,
+            "recipe": config.model_dump(),
+            "processes": processes,
+            "linker": linker.describe(),
+            "run": dataclasses.asdict(run),
+        },
+        metrics={"dev": score},
+    )
 
 
 def _precision(wanted: str) -> str:
@@ -135,8 +167,12 @@ def _pair_source(pairs: PairsConfig, dictionary: KnowledgeBase) -> KnowledgeBase
     return _merged(pairs.sources) if pairs.sources else dictionary
 
 
-def _template(config: TemplateConfig) -> Template:
-    return Template(**config.model_dump())
+def _template(config: TrainConfig) -> Template:
+    """The recipe's template, else the one that the checkpoint was trained with, else the default."""
+    if config.template is not None:
+        return Template(**config.template.model_dump())
+    checkpoint = config.model.checkpoint
+    return (saved_template(locate(checkpoint)) if checkpoint else None) or Template()
 
 
 def _model(
@@ -173,7 +209,8 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
         return PretrainBatches(pairs(), encoding, batch_size=size, target_tokens=config.target_tokens, seed=config.seed)
     assert config.corpus is not None  # the recipe of this stage has it
     settings = config.finetune or FinetuneConfig()
-    mentions = _mentions(config.corpus.train, config.corpus.types, linker.preprocessing)
+    steps = Preprocessing(config.corpus.abbreviations, config.corpus.composites)
+    mentions = _mentions(config.corpus.train, config.corpus.types, steps)
     labelled = nearest_gold_names(mentions, linker.kb, settings.targets)
     if not labelled:
         raise CorpusError(
@@ -209,7 +246,7 @@ class _DevScorer:
     """Acc@1 under the preset ``angel`` by linking the dev mentions, shared out among the processes."""
 
     def __init__(self, config: DevConfig, linker: GenerativeLinker, accelerator: Accelerator) -> None:
-        mentions = _mentions([config.corpus], config.types, linker.preprocessing)
+        mentions = _mentions([config.corpus], config.types, PRESETS["angel"].preprocessing)
         keys = sorted({m.key for m in mentions if any(map(linker.kb.resolve, m.gold_ids))})
         if not keys:
             raise CorpusError(f"{config.corpus}: no dev mention has a gold concept in the dictionary.")
