@@ -211,12 +211,12 @@ def read_train_config(path: str | Path) -> TrainConfig:
     path = require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text.") from None
+    except (yaml.YAMLError, ValueError) as error:  # the latter for what looks like a date and is none
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UsageError(f"{where}: not YAML ({getattr(error, 'problem', None) or 'unreadable'}).") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text.") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, such as `stage: pretrain`.")
     try:
@@ -226,9 +226,10 @@ def read_train_config(path: str | Path) -> TrainConfig:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first problem of a validation error in one line, and how many more there are."""
+    """The most telling problem of a validation error in one line, and how many more there are."""
     problems = error.errors(include_url=False)
-    first = problems[0]
+    # A key that is not known explains one that is missing: it may be the same, misspelt.
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         message = f"unknown key `{key}`."
@@ -243,7 +244,7 @@ def _explain(error: ValidationError) -> str:
         message = f"{key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}."
     else:
         message = f"`{key}`: {first['msg']}, found {first['input']!r}."
-    return message + (f" ({len(problems) - 1} more problems)" if len(problems) > 1 else "")
+    return message + (f" (And {len(problems) - 1} more.)" if len(problems) > 1 else "")
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:

@@ -35,10 +35,6 @@ class Template:
         if self.prefix and "{mention}" not in self.prefix:
             raise ValueError(f"decoder prefix {self.prefix!r} does not hold {{mention}}")
 
-    def marked(self, mention: str) -> str:
-        """The mention between its markers."""
-        return f"{self.start} {mention} {self.end}"
-
     def decoder_prefix(self, mention: str) -> str:
         """The given start of the target, or an empty string."""
         return self.prefix.replace("{mention}", mention)

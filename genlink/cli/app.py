@@ -14,6 +14,7 @@ from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130  # 128 and the number of SIGINT, as a shell has it
 # What typer's parser raises: click's own errors in older releases, those of typer's copy of click in newer ones.
 PARSER_ERRORS: Any = typer.BadParameter.__mro__[2]
 
@@ -52,13 +53,15 @@ def main() -> None:
         advice = f" See {context.command_path} --help." if context else ""
         _fail(error.format_message() + advice, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130)
+        _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); there is nobody left to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
+    if code == INTERRUPTED:  # typer turns the interruption into this exit code, and is silent about it
+        _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

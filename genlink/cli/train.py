@@ -49,6 +49,7 @@ def train(
 def demo(
     output: Annotated[Path, typer.Option(help="Where the trained model is kept.")] = Path("runs/demo"),
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the training.")] = 260,
+    result: Annotated[Path | None, typer.Option(help="Write scores and output to this result file.")] = None,
 ) -> None:
     """Train a small linker from scratch on a bundled toy corpus, and set it beside the trivial baselines.
 
@@ -61,4 +62,4 @@ def demo(
     """
     from genlink.demo.run import run_demo
 
-    run_demo(output, steps)
+    run_demo(output, steps, result)

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from genlink.errors import FormatError, UsageError
+from genlink.errors import FormatError
 from genlink.files import require_file
 
 __all__ = ["sniff_format"]
@@ -46,13 +46,13 @@ def _json_format(head: str) -> str:
 def sniff_format(path: str | Path) -> str:
     """The name of the format that the file or directory begins like.
 
-    Raises UsageError if it begins like none.
+    Raises FormatError if it begins like none.
     """
     path = Path(path)
     if path.is_dir():
         if any(path.glob("*.concept")):
             return "biosyn"
-        raise UsageError(f"{path}: a directory without .concept files. Name a file, or the format (--format).")
+        raise FormatError(path, "a directory without .concept files.", advice="Name a file, or the format (--format).")
     head = _head(require_file(path))
     first = head.split("\n", 1)[0].rstrip("\r")
     if first.startswith("<"):
@@ -63,4 +63,4 @@ def sniff_format(path: str | Path) -> str:
         return "pubtator"
     if first.count("\t") == 2:
         return "phrases"
-    raise UsageError(f"{path}: its beginning is that of no known corpus format. Name it (--format).")
+    raise FormatError(path, "its beginning is that of no known corpus format.", advice="Name it (--format).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,7 +12,8 @@ from rich.table import Table
 
 from genlink.config import CorpusConfig, FinetuneConfig, ModelConfig, ModelShape, OptimiserConfig, TrainConfig
 from genlink.corpora import load_corpus
-from genlink.evaluation import Policy, Report, score_predictions, to_record
+from genlink.evaluation import Policy, Report, score_predictions, to_record, write_result
+from genlink.evaluation.report import EVERYTHING
 from genlink.evaluation.run import Setting, prepare_setting
 from genlink.kb import load_kb
 from genlink.linkers import ExactLinker, GenerativeLinker, TfidfLinker
@@ -21,13 +23,17 @@ from genlink.training.stages import run_stage
 
 __all__ = ["run_demo"]
 
+WIDTH = 110
 # Sentences to show: the first mention of some held-out sentences, spread evenly.
 SHOWN = 6
 
 
-def run_demo(output: Path, steps: int) -> None:
-    """Train, score and show; the model is left in ``output/model``."""
-    console = Console(highlight=False)
+def run_demo(output: Path, steps: int, result: Path | None = None) -> None:
+    """Train, score and show; the model is left in ``output/model``.
+
+    ``result``: a result file with the scores and with everything that was printed.
+    """
+    console = Console(highlight=False, record=True, width=WIDTH)
     with as_file(files("genlink.demo") / "data") as data:
         started = time.monotonic()
         recipe = _recipe(data, output, steps)
@@ -42,22 +48,49 @@ def run_demo(output: Path, steps: int) -> None:
         generator = GenerativeLinker.load(output / "model")
         plain = prepare_setting(heldout, kb, Policy(dictionary="kb"), training=train)
         extended = prepare_setting(heldout, kb, Policy(), training=train)
-        table = Table("", title="Held-out mentions", title_justify="left")
-        for heading in ("names: Acc@1", "Acc@5", "names + train: Acc@1", "Acc@5"):
-            table.add_column(heading, justify="right")
-        for name, linker in (("exact match", ExactLinker(kb)), ("TF-IDF", TfidfLinker(kb)), ("generator", generator)):
-            scores = [_score(linker, setting) for setting in (plain, extended)]
-            table.add_row(name, *(_percent(report, measure) for report in scores for measure in ("acc@1", "acc@5")))
-        console.print(table)
-        console.print(
-            f"n = {len(heldout)} sentences; in brackets the 95% interval. "
-            "'names + train': the dictionary also holds the training mentions.\n"
-        )
+        scores = {
+            name: {
+                dictionary: _score(linker, setting) for dictionary, setting in (("kb", plain), ("kb+train", extended))
+            }
+            for name, linker in (
+                ("exact match", ExactLinker(kb)),
+                ("TF-IDF", TfidfLinker(kb)),
+                ("generator", generator),
+            )
+        }
+        console.print(_table(scores))
+        console.print("In brackets the 95% interval. 'names + train': the training mentions were added to the names.\n")
         _show(console, generator.link(plain.mentions, k=3))
         console.print(
             f"\nThis took {time.monotonic() - started:.0f} seconds. Now try it yourself:\n"
             f'  genlink link {output / "model"} --text "She has [[wheezing from asthma]] and [[kidney cancer]]."'
         )
+    if result is not None:
+        any_report = scores["generator"]["kb"]
+        write_result(
+            result,
+            command=sys.argv,
+            data=[],
+            seed=recipe.seed,
+            n=any_report.n,
+            settings={"name": "demo", "recipe": recipe.optimiser.model_dump(), "output": console.export_text()},
+            metrics={
+                f"{name}, {dictionary}": report.rows[EVERYTHING]
+                for name, reports in scores.items()
+                for dictionary, report in reports.items()
+            },
+        )
+
+
+def _table(scores: dict[str, dict[str, Report]]) -> Table:
+    n = next(iter(next(iter(scores.values())).values())).n
+    table = Table("", title=f"{n} held-out mentions", title_justify="left")
+    for heading in ("names: Acc@1", "Acc@5", "names + train: Acc@1", "Acc@5"):
+        table.add_column(heading, justify="right")
+    for name, reports in scores.items():
+        cells = [_percent(report, measure) for report in reports.values() for measure in ("acc@1", "acc@5")]
+        table.add_row(name, *cells)
+    return table
 
 
 def _recipe(data: Path, output: Path, steps: int) -> TrainConfig:
@@ -83,7 +116,7 @@ def _score(linker: OpenedLinker, setting: Setting) -> Report:
 
 
 def _percent(report: Report, measure: str) -> str:
-    estimate = report.rows["all"][measure]
+    estimate = report.rows[EVERYTHING][measure]
     if measure != "acc@1" or estimate.low is None or estimate.high is None:
         return f"{100 * estimate.value:.1f}"
     return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

@@ -5,7 +5,10 @@ A document says where a table goes, and for which folder of ``results/``::
     <!-- table:ncbi-disease -->
     <!-- /table -->
 
-What stands between the two lines is replaced.
+What stands between the two lines is replaced. A result file that holds what a command printed is shown so::
+
+    <!-- output:demo/demo.json -->
+    <!-- /output -->
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from typing import Any
 from genlink.errors import DataError, FormatError
 from genlink.evaluation.results import read_result
 
-__all__ = ["fill_tables", "render_table"]
+__all__ = ["fill_tables", "render_output", "render_table"]
 
 _MARKED = re.compile(
     r"(?P<open><!-- table:(?P<topic>[\w./-]+) -->\n)(?P<body>.*?)(?P<close><!-- /table -->)", re.DOTALL
 )
-_OPENING = "<!-- table:"
+_PRINTED = re.compile(
+    r"(?P<open><!-- output:(?P<file>[\w./-]+) -->\n)(?P<body>.*?)(?P<close><!-- /output -->)", re.DOTALL
+)
+_TRAINING = ("run", "stage", "parameters", "steps", "examples", "processes", "minutes", "dev Acc@1 that chose it")
 _HEADER = ("system", "dictionary", "Acc@1 angel [95% interval]", "Acc@5 angel", "Acc@1 strict", "n")
 
 
@@ -32,10 +38,19 @@ def fill_tables(text: str, document: str | Path, results: Path) -> str:
 
     ``document`` is named in errors. Raises FormatError for a mark without its end, DataError for a topic without files.
     """
-    filled = _MARKED.sub(lambda match: match["open"] + render_table(results / match["topic"]) + match["close"], text)
-    if len(_MARKED.findall(text)) != text.count(_OPENING):
-        raise FormatError(document, "a `<!-- table:TOPIC -->` line has no `<!-- /table -->` after it.")
-    return filled
+    for pattern, kind in ((_MARKED, "table"), (_PRINTED, "output")):
+        if len(pattern.findall(text)) != text.count(f"<!-- {kind}:"):
+            raise FormatError(document, f"a `<!-- {kind}:... -->` line has no `<!-- /{kind} -->` after it.")
+    text = _MARKED.sub(lambda match: match["open"] + render_table(results / match["topic"]) + match["close"], text)
+    return _PRINTED.sub(lambda match: match["open"] + render_output(results / match["file"]) + match["close"], text)
+
+
+def render_output(path: Path) -> str:
+    """What the command of a result file printed, as a Markdown block."""
+    output = read_result(path)["settings"].get("output")
+    if not isinstance(output, str):
+        raise DataError(f"{path}: its settings hold no output to show.")
+    return f"```text\n{output.rstrip()}\n```\n"
 
 
 def render_table(topic: Path) -> str:
@@ -49,7 +64,8 @@ def render_table(topic: Path) -> str:
             f"{topic}: no result files (*.json) for this table. Write one with `genlink evaluate --result`."
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
-    rows = [_HEADER, ("---", "---", "---:", "---:", "---:", "---:"), *map(_row, records)]
+    header, row = (_TRAINING, _training_row) if all("run" in r["settings"] for r in records) else (_HEADER, _row)
+    rows = [header, ("---", "---", *["---:"] * (len(header) - 2)), *map(row, records)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -68,6 +84,20 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _per_cent(angel.get("acc@5")),
         _per_cent(strict.get("acc@1")),
         str(record["n"]),
+    )
+
+
+def _training_row(record: Mapping[str, Any]) -> tuple[str, ...]:
+    settings, run = record["settings"], record["settings"]["run"]
+    return (
+        str(record["name"]),
+        settings["recipe"]["stage"],
+        f"{settings['linker']['parameters']:,}",
+        f"{run['step']:,}",
+        f"{run['examples']:,}",
+        str(settings["processes"]),
+        f"{run['seconds'] / 60:.0f}",
+        "–" if run["best"] is None else f"{100 * run['best']:.1f}",
     )
 
 

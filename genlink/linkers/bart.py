@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from genlink.errors import ModelError
 
-__all__ = ["fresh_bart", "load_bart", "set_dropout"]
+__all__ = ["fresh_bart", "load_bart", "quiet", "set_dropout"]
 
 
 def fresh_bart(
@@ -65,7 +65,7 @@ def load_bart(name: str, *, download: bool = True) -> tuple[BartForConditionalGe
     arguments: dict[str, Any] = {"local_files_only": offline}
     advice = "Give a directory that holds config.json, model.safetensors and tokenizer.json, or a Hub name."
     try:
-        with _quiet():
+        with quiet():
             kind = PreTrainedConfig.get_config_dict(name, **arguments)[0].get("model_type")
             if kind != "bart":  # transformers would go on with a BART of random weights
                 raise ModelError(f"{name}: is {f'a {kind}' if kind else 'no'} model, expected bart. {advice}")
@@ -105,14 +105,20 @@ def set_dropout(model: BartForConditionalGeneration, dropout: float) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' warnings of many lines for a while: what matters in them becomes an error of one."""
-    level = transformers_logging.get_verbosity()
+def quiet() -> Iterator[None]:
+    """Silence transformers for a while: bars for work of milliseconds, and warnings of many lines.
+
+    What matters in these warnings becomes an error of one line.
+    """
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _freed(model: BartForConditionalGeneration) -> BartForConditionalGeneration:

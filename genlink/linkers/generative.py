@@ -20,7 +20,7 @@ from genlink.decoding import BartScorer, beam_search
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.files import atomic_directory, has_manifest, read_manifest, write_manifest
 from genlink.kb import KnowledgeBase
-from genlink.linkers.bart import load_bart
+from genlink.linkers.bart import load_bart, quiet
 from genlink.linkers.base import Linkable, as_mentions, rank_names
 from genlink.preprocessing import Preprocessing
 from genlink.schema import Prediction
@@ -184,8 +184,9 @@ class GenerativeLinker:
             kb = KnowledgeBase.from_concepts(kb, normalisation=kb.normalisation)
             trie = build_trie(kb, self.encoding, self.search.name_tokens)
         with atomic_directory(directory) as target:
-            self.model.save_pretrained(target)
-            self.tokenizer.save_pretrained(target)
+            with quiet():
+                self.model.save_pretrained(target)
+                self.tokenizer.save_pretrained(target)
             kb.save(target / "kb")
             trie.save(target / "trie")
             write_manifest(

@@ -101,8 +101,8 @@ def train(
     ``stop_at`` ends the run early, with a checkpoint, as if it had been interrupted after so many steps.
 
     With ``resume``, goes on from the checkpoint if there is one. Raises UsageError when it was written under another
-    seed, kind of device or ``config`` (but for the size of micro-batches), ModelError when it is of another model or
-    number of processes.
+    seed, kind of device, precision or ``config`` (but for the size of micro-batches), ModelError when it is of another
+    model or number of processes.
     """
     torch.manual_seed(seed + accelerator.process_index)
     optimiser = torch.optim.AdamW(
@@ -116,7 +116,12 @@ def train(
     run, losses, checkpoint = Run(), _Losses(), output / "checkpoint"
     log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
     # What a resumed run must share with the one that it goes on with; how a step is cut up changes nothing.
-    settings = {"seed": seed, "device": accelerator.device.type, **config.model_dump(exclude={"micro_batch_size"})}
+    settings = {
+        "seed": seed,
+        "device": accelerator.device.type,
+        "precision": accelerator.mixed_precision,
+        **config.model_dump(exclude={"micro_batch_size"}),
+    }
     if resume:
         if checkpoint.is_dir():
             run, losses = _resumed(checkpoint, model, _inner(optimiser), accelerator, settings)
@@ -231,7 +236,7 @@ def _checkpoint(
     run: Run,
     losses: _Losses,
 ) -> None:
-    """Save from the main process; each process adds the state of the generator that dropout draws from, and its loss."""
+    """Save from the main process; each adds its losses and the state of the generator that dropout draws from."""
     device = accelerator.device
     state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
     states, totals = gather_object([state]), gather_object([losses.total])
@@ -287,12 +292,13 @@ class _MetricsLog:
 
     def truncate(self, step: int) -> None:
         if self._writes and self._path.exists():
-            kept = []
-            # An interruption can cut the last line short.
-            with contextlib.suppress(FormatError):
-                kept.extend(record for _, record in read_jsonl(self._path) if record["step"] <= step)
+            kept: list[str] = []
+            with contextlib.suppress(FormatError):  # an interruption can cut the last line short
+                for _, record in read_jsonl(self._path):
+                    if record["step"] <= step:
+                        kept.append(json.dumps(record) + "\n")
             with atomic_file(self._path) as f:
-                f.writelines(json.dumps(record) + "\n" for record in kept)
+                f.writelines(kept)
 
     def write(self, **record: float) -> None:
         if self._writes:

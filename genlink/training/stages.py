@@ -56,10 +56,8 @@ def run_stage(
     """
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     output = Path(config.output)
-    if overwrite and accelerator.is_main_process:
-        _remove_run(output)
-    accelerator.wait_for_everyone()
-    _claim(output, config, resume, accelerator)
+    if not (resume or overwrite):
+        _refuse_to_mix(output)
     optimiser = config.optimiser
     if max_steps is not None:
         optimiser = optimiser.model_copy(update={"steps": min(max_steps, optimiser.steps)})
@@ -80,6 +78,8 @@ def run_stage(
     )
     batches = _batches(config, sources, linker)
     scorer = _DevScorer(config.dev, linker, accelerator) if config.dev else None
+    # An earlier run is deleted only now that all that this one reads was found.
+    _claim(output, config, overwrite, accelerator)
     run = train(
         model,
         batches,
@@ -107,11 +107,8 @@ def run_stage(
 
 
 def _record(config: TrainConfig, run: Run, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
-    """A result file of a training run: its recipe, its data, its cost, and the dev score of the model it kept."""
+    """A result file of a training run: recipe, data, cost; its dev score steered it, and so is no result."""
     corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
-    score = (
-        {} if run.best is None else {"acc@1": Estimate(run.best, None, None, config.dev.limit if config.dev else None)}
-    )
     return result_record(
         command=sys.argv,
         data=dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora]),
@@ -124,7 +121,7 @@ def _record(config: TrainConfig, run: Run, linker: GenerativeLinker, processes: 
             "linker": linker.describe(),
             "run": dataclasses.asdict(run),
         },
-        metrics={"dev": score},
+        metrics={},
     )
 
 
@@ -138,16 +135,22 @@ def _precision(wanted: str) -> str:
     return "no" if wanted == "fp32" else wanted
 
 
-def _claim(output: Path, config: TrainConfig, resume: bool, accelerator: Accelerator) -> None:
-    """Make the output directory ours, or refuse to mix two runs in it."""
-    if not resume and (output / "metrics.jsonl").exists():
+def _refuse_to_mix(output: Path) -> None:
+    if any((output / name).exists() for name in ("metrics.jsonl", "checkpoint", "model")):
         raise UsageError(
             f"{output}: holds an earlier run. Add --resume to go on with it, or --overwrite to start anew."
         )
+
+
+def _claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
+    """Make the output directory ours."""
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        if overwrite:
+            _remove_run(output)
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "config.json", config.model_dump())
+    accelerator.wait_for_everyone()
 
 
 def _remove_run(output: Path) -> None:

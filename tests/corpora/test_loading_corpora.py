@@ -44,7 +44,7 @@ def test_a_record_longer_than_what_is_looked_at_is_told_by_its_keys(tmp_path: Pa
 
 
 def test_a_directory_of_concept_files_is_biosyns(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"without \.concept files"):
+    with pytest.raises(FormatError, match=r"without \.concept files"):
         sniff_format(tmp_path)
     (tmp_path / "1.concept").touch()
     assert sniff_format(tmp_path) == "biosyn"
@@ -53,7 +53,7 @@ def test_a_directory_of_concept_files_is_biosyns(tmp_path: Path) -> None:
 def test_unknown_beginnings_and_formats_are_usage_errors(tmp_path: Path) -> None:
     path = tmp_path / "corpus.txt"
     path.write_text("once upon a time", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"no known corpus format. Name it \(--format\)"):
+    with pytest.raises(FormatError, match=r"no known corpus format. Name it \(--format\)"):
         read_corpus(path)
     with pytest.raises(UsageError, match=r"brat: unknown corpus format\. Known: auto, pubtator, .*jsonl"):
         read_corpus(path, "brat")

@@ -1,0 +1,234 @@
+"""Bad input at the command line: one line that says where and what to do, exit code 1 for data and 2 for usage.
+
+Nothing is written, and no traceback is shown.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+
+from genlink.cli.app import main
+
+DISEASES = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\n"
+ABSTRACT = "1|t|Asthma and heart attack.\n1|a|Both are common.\n"
+MENTIONS = "1\t0\t6\tAsthma\tDisease\tC2\n1\t11\t23\theart attack\tDisease\tC1\n"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line; its exit code and the lines on stderr."""
+
+    def call(*arguments: object) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["genlink", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), capsys.readouterr().err.strip().splitlines()
+
+    return call
+
+
+@pytest.fixture
+def fails(run):
+    """Run a command line that must fail with one line, after what it had to tell till then; that line."""
+
+    def call(code: int, *arguments: object) -> str:
+        found, lines = run(*arguments)
+        assert found == code, lines
+        assert [line.startswith("error: ") for line in lines].index(True) == len(lines) - 1, lines
+        return lines[-1]
+
+    return call
+
+
+@pytest.fixture
+def dictionary(tmp_path):
+    path = tmp_path / "dictionary.txt"
+    path.write_text(DISEASES, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.pubtator"
+    path.write_text(ABSTRACT + MENTIONS, encoding="utf-8")
+    return path
+
+
+def written(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_good_input_ends_with_zero(run, dictionary, corpus, tmp_path):
+    assert run("kb", "build", dictionary, "--output", tmp_path / "kb")[0] == 0
+    assert run("evaluate", "exact", corpus, "--kb", tmp_path / "kb", "--dictionary", "kb")[0] == 0
+
+
+def test_missing_file(fails, tmp_path):
+    error = fails(1, "kb", "build", tmp_path / "none.txt", "--output", tmp_path / "kb")
+    assert "none.txt: no such file" in error
+    assert not (tmp_path / "kb").exists()
+
+
+def test_wrong_format(fails, dictionary, tmp_path):
+    error = fails(1, "kb", "build", dictionary, "--format", "ctd", "--output", tmp_path / "kb")
+    assert "dictionary.txt" in error
+    error = fails(2, "kb", "build", dictionary, "--format", "owl", "--output", tmp_path / "kb")
+    assert "owl" in error and "biosyn" in error
+
+
+def test_a_corpus_in_no_known_format(fails, tmp_path):
+    path = written(tmp_path, "notes.xyz", "just some words\nand more of them\n")
+    assert "--format" in fails(1, "corpus", "info", path)
+
+
+def test_truncated_gzip(fails, tmp_path):
+    whole = gzip.compress((DISEASES * 2000).encode())
+    path = tmp_path / "dictionary.txt.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    error = fails(1, "kb", "build", path, "--format", "biosyn", "--output", tmp_path / "kb")
+    assert "dictionary.txt.gz" in error and "gzip" in error
+    assert not (tmp_path / "kb").exists()
+
+
+def test_wrong_encoding(fails, tmp_path):
+    path = tmp_path / "dictionary.txt"
+    path.write_bytes("C1||asthma\nC2||Sjögren syndrome\n".encode("latin-1"))
+    error = fails(1, "kb", "build", path, "--format", "biosyn", "--output", tmp_path / "kb")
+    assert "dictionary.txt" in error and "UTF-8" in error and "--encoding" in error
+
+
+def test_row_with_a_missing_column(fails, corpus, tmp_path):
+    path = written(tmp_path, "dictionary.txt", "C1||asthma\nC2\n")
+    assert "dictionary.txt:2:" in fails(1, "kb", "build", path, "--format", "biosyn", "--output", tmp_path / "kb")
+    path = written(tmp_path, "short.pubtator", ABSTRACT + "1\t0\t6\n")
+    assert "short.pubtator:3:" in fails(1, "corpus", "info", path)
+
+
+def test_duplicate_concept_id_with_different_names(fails, tmp_path):
+    rows = [{"id": "X:1", "name": "asthma", "synonyms": []}, {"id": "X:1", "name": "croup", "synonyms": []}]
+    path = written(tmp_path, "kb.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    error = fails(1, "kb", "build", path, "--output", tmp_path / "kb")
+    assert all(word in error for word in ("X:1", "asthma", "croup"))
+
+
+def test_empty_knowledge_base(fails, tmp_path):
+    path = written(tmp_path, "empty.txt", "")
+    assert "empty.txt" in fails(1, "kb", "build", path, "--output", tmp_path / "kb")
+    path = written(tmp_path, "nameless.txt", "C1||!!!\n")
+    assert fails(1, "kb", "build", path, "--format", "biosyn", "--output", tmp_path / "kb")
+    assert not (tmp_path / "kb").exists()
+
+
+def test_corpus_without_mentions(fails, dictionary, tmp_path):
+    path = written(tmp_path, "bare.pubtator", ABSTRACT)
+    error = fails(1, "evaluate", "exact", path, "--kb", dictionary, "--dictionary", "kb")
+    assert "bare.pubtator" in error and "mention" in error
+
+
+def test_offset_out_of_range(fails, run, dictionary, tmp_path):
+    path = written(tmp_path, "off.pubtator", ABSTRACT + "1\t0\t600\tAsthma\tDisease\tC2\n")
+    error = fails(1, "evaluate", "exact", path, "--kb", dictionary, "--dictionary", "kb")
+    assert "off.pubtator" in error and "600" in error
+    assert run("corpus", "info", path)[0] == 0  # to look at it is no error
+
+
+def test_gold_ids_unknown_to_the_knowledge_base(fails, dictionary, tmp_path):
+    path = written(tmp_path, "other.pubtator", ABSTRACT + "1\t0\t6\tAsthma\tDisease\tMONDO:4979\n")
+    error = fails(1, "evaluate", "exact", path, "--kb", dictionary, "--dictionary", "kb")
+    assert "1 have no gold concept in the knowledge base" in error
+
+
+RECIPE = """
+stage: pretrain
+output: {output}
+knowledge_base: [{dictionary}]
+model: {{shape: {{width: 16, heads: 2, vocab_size: 300}}}}
+optimiser: {{steps: 1, batch_size: 4{more}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (", warmup: 5", "unknown key `optimiser.warmup`. Did you mean `warmup_steps`?"),
+        (", clip: much", "`optimiser.clip`"),
+        (", clip: -1", "`optimiser.clip`"),
+    ],
+)
+def test_recipe_with_an_unknown_key_or_a_wrong_value(fails, dictionary, tmp_path, more, says):
+    text = RECIPE.format(output=tmp_path / "run", dictionary=dictionary, more=more)
+    error = fails(2, "train", written(tmp_path, "recipe.yaml", text))
+    assert "recipe.yaml" in error and says in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_model_directory_with_a_changed_tokenizer(fails, run, dictionary, corpus, tmp_path):
+    recipe = written(tmp_path, "recipe.yaml", RECIPE.format(output=tmp_path / "run", dictionary=dictionary, more=""))
+    assert run("train", recipe)[0] == 0
+    model = tmp_path / "run" / "model"
+    tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][:-1]
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    error = fails(1, "evaluate", model, corpus, "--dictionary", "kb")
+    assert "tokenizer" in error and str(model) in error
+
+
+def test_no_such_model(fails, corpus, tmp_path):
+    assert "no such model" in fails(2, "evaluate", tmp_path / "nothing", corpus, "--dictionary", "kb")
+
+
+def test_full_disk_while_saving_leaves_the_old_directory(fails, run, dictionary, tmp_path, monkeypatch):
+    kb = tmp_path / "kb"
+    assert run("kb", "build", dictionary, "--output", kb)[0] == 0
+    before = {path.name: path.read_bytes() for path in kb.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(kb))
+
+    monkeypatch.setattr("genlink.kb.store.write_manifest", full)
+    error = fails(1, "kb", "add", kb, "--id", "C2", "--name", "wheezy lungs", "--output", kb)
+    assert "No space left on device" in error
+    assert {path.name: path.read_bytes() for path in kb.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_interruption_while_saving_leaves_the_old_directory(fails, run, dictionary, tmp_path, monkeypatch):
+    kb = tmp_path / "kb"
+    assert run("kb", "build", dictionary, "--output", kb)[0] == 0
+    before = {path.name: path.read_bytes() for path in kb.iterdir()}
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genlink.kb.store.write_manifest", interrupt)
+    assert "interrupted" in fails(130, "kb", "add", kb, "--id", "C2", "--name", "wheezy lungs", "--output", kb)
+    assert {path.name: path.read_bytes() for path in kb.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["kb", "build", "x", "--frobnicate"], "--frobnicate"),
+        (["nonsense"], "nonsense"),
+        (["train"], "FILE"),
+        (["evaluate", "exact"], "CORPUS"),
+    ],
+)
+def test_unknown_options_commands_and_missing_arguments_are_usage(fails, arguments, says):
+    error = fails(2, *arguments)
+    assert says in error and "--help" in error
+
+
+def test_the_program_itself_prints_one_line_and_exits_with_one(tmp_path):
+    command = [sys.executable, "-m", "genlink", "corpus", "info", str(tmp_path / "none.pubtator")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and "none.pubtator" in done.stderr

@@ -1,0 +1,122 @@
+"""Recipes: what is written is what is read, and every mistake is one line that names the key."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from genlink.config import TrainConfig, read_train_config
+from genlink.errors import DataError, UsageError
+
+RECIPE = """\
+stage: pretrain
+output: runs/toy
+knowledge_base: [data/toy.txt]
+model: {shape: {width: 16, heads: 2, max_positions: 128}}
+optimiser: {steps: 10, learning_rate: 1e-3}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function that reads a recipe from text."""
+
+    def read_text(text: str | bytes) -> TrainConfig:
+        path = tmp_path / "recipe.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_train_config(path)
+
+    return read_text
+
+
+def changed(**sections: object) -> str:
+    """The recipe with some keys replaced, or removed where the value is None."""
+    values = {**yaml.safe_load(RECIPE), **sections}
+    return yaml.safe_dump({key: value for key, value in values.items() if value is not None})
+
+
+def test_what_a_recipe_leaves_out_has_its_default(read):
+    config = read(RECIPE)
+    assert config.optimiser.learning_rate == 0.001  # YAML 1.1 takes 1e-3 for a string
+    assert config.optimiser.micro_batch_size is None
+    assert config.model.shape is not None
+    assert (config.model.shape.width, config.model.shape.encoder_layers) == (16, 4)
+    assert (config.dev, config.corpus, config.seed) == (None, None, 0)
+
+
+def test_a_recipe_survives_being_written_and_read(read):
+    config = read(RECIPE)
+    assert TrainConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"optimizer": {}}, "unknown key `optimizer`. Did you mean `optimiser`?"),
+        ({"optimiser": {"steps": 1, "learning_rat": 1}}, "`optimiser.learning_rat`. Did you mean `learning_rate`?"),
+        ({"model": {"shape": {"colour": 3}}}, "unknown key `model.shape.colour`. Known here: width, encoder_layers,"),
+        # A misspelt key that the recipe needs is first of all unknown.
+        ({"stage": None, "stge": "pretrain"}, "unknown key `stge`. Did you mean `stage`? (And 1 more.)"),
+        ({"stage": None}, "missing key `stage`."),
+        ({"optimiser": {}}, "missing key `optimiser.steps`."),
+        ({"stage": "pretraining"}, "`stage`: Input should be 'pretrain' or 'finetune', found 'pretraining'."),
+        ({"optimiser": {"steps": "ten"}}, "`optimiser.steps`: Input should be a valid integer"),
+        ({"optimiser": {"steps": 0}}, "`optimiser.steps`: Input should be greater than or equal to 1, found 0."),
+        ({"knowledge_base": "data/toy.txt"}, "`knowledge_base`: Input should be a valid list, found 'data/toy.txt'."),
+        ({"knowledge_base": []}, "`knowledge_base`: List should have at least 1 item"),
+        ({"model": {}}, "model: give either checkpoint or shape, not both and not neither."),
+        ({"model": {"checkpoint": "a", "shape": {}}}, "model: give either checkpoint or shape"),
+        ({"model": {"shape": {"width": 30, "heads": 4}}}, "model.shape: width 30 is not divisible by heads 4."),
+        ({"stage": "finetune"}, "stage finetune needs corpus."),
+        ({"corpus": {"train": ["a"]}}, "stage pretrain reads no corpus: leave out corpus and finetune."),
+        ({"finetune": {}}, "stage pretrain reads no corpus: leave out corpus and finetune."),
+        ({"pairs": {"clause": 0.1}}, "pairs.clause needs template.context_tokens above 0."),
+        ({"pairs": {"synonym": 0, "noise": 0, "identity": 0}}, "pairs: synonym, noise, identity and clause are all 0"),
+        ({"template": {"prefix": "is"}}, "template: prefix 'is' must hold {mention}, or be empty."),
+        ({"template": {"source_tokens": 129}}, "template.source_tokens is above model.shape.max_positions."),
+        # 48 tokens of prefix, the decoder start, and names of up to 80 do not fit 128 positions.
+        ({"target_tokens": 80}, "template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions."),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_a_mistake_is_one_line_with_the_file_and_the_key(read, sections, problem):
+    with pytest.raises(UsageError) as caught:
+        read(changed(**sections))
+    message = str(caught.value)
+    assert "recipe.yaml: " in message
+    assert problem in message
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+
+
+def test_the_longest_that_fits_is_accepted(read):
+    assert read(changed(target_tokens=79, template={"source_tokens": 128})).target_tokens == 79
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("stage: pretrain\noutput: [a\nseed: 1\n", r"recipe\.yaml:3: not YAML \("),
+        ("stage: pretrain\n\tseed: 1\n", r"recipe\.yaml:2: not YAML \("),
+        ("seed: \x01", r"recipe\.yaml: not YAML \(unreadable\)"),
+        ("seed: 2026-13-45", r"recipe\.yaml: not YAML \(unreadable\)"),
+        ("", "expected keys and values, such as `stage: pretrain`"),
+        ("- a\n- b\n", "expected keys and values"),
+        (b"stage: \xff\xfe", "not UTF-8 text"),
+        ("1: 2\n" + RECIPE, "`1`: Keys should be strings, found 1"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_one_line_with_the_place(read, text, problem):
+    with pytest.raises(UsageError, match=problem) as caught:
+        read(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there_is_an_error_of_the_files(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_train_config(tmp_path / "none.yaml")
+
+
+def test_a_recipe_cannot_be_changed_in_place(read):
+    with pytest.raises(ValueError, match="frozen"):
+        read(RECIPE).seed = 1
