@@ -97,6 +97,8 @@ class PairsConfig(_Strict):
     identity: float = Field(0.15, ge=0)
     clause: float = Field(0.0, ge=0)
     """Clauses are read as context: the template needs context_tokens for them."""
+    training_names: bool = False
+    """Finetune: the training mentions become names of their concepts in the pairs, for a dictionary that has them too."""
     max_name_length: int = Field(120, ge=8)
     """Longer names, in characters, are not learnt: systematic chemical names and sentences posing as names."""
 
@@ -196,6 +198,8 @@ class TrainConfig(_Strict):
             raise ValueError("stage finetune needs corpus")
         if self.stage == "pretrain" and (self.corpus is not None or self.finetune is not None):
             raise ValueError("stage pretrain reads no corpus: leave out corpus and finetune")
+        if self.stage == "pretrain" and self.pairs.training_names:
+            raise ValueError("stage pretrain has no training mentions: leave out pairs.training_names")
         template, shape = self.template or TemplateConfig(), self.model.shape
         if self.pairs.clause > 0 and template.context_tokens == 0 and (shape or self.template):
             raise ValueError("pairs.clause needs template.context_tokens above 0")

@@ -56,7 +56,8 @@ def add_noise(name: str, rng: np.random.Generator) -> str:
             words = _respell(words, rng)
         else:
             words = _join(words, rng)
-    return " ".join(words) or name
+    # The singular of a lone "s" ("alzheimer s disease") is no word.
+    return " ".join(filter(None, words)) or name
 
 
 def _pick(n: int, rng: np.random.Generator) -> int:
@@ -86,7 +87,7 @@ def _plural(words: list[str], rng: np.random.Generator) -> list[str]:
     word = words[i]
     if word.endswith("ies"):
         word = word[:-3] + "y"
-    elif len(word) > 1 and word.endswith("s") and not word.endswith(("ss", "is", "us")):
+    elif word.endswith("s") and not word.endswith(("ss", "is", "us")):
         word = word[:-1]
     elif word.endswith("y"):
         word = word[:-1] + "ies"

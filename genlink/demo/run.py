@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from genlink.config import CorpusConfig, FinetuneConfig, ModelConfig, ModelShape, OptimiserConfig, TrainConfig
 from genlink.corpora import load_corpus
@@ -63,7 +64,8 @@ def run_demo(output: Path, steps: int, result: Path | None = None) -> None:
         _show(console, generator.link(plain.mentions, k=3))
         console.print(
             f"\nThis took {time.monotonic() - started:.0f} seconds. Now try it yourself:\n"
-            f'  genlink link {output / "model"} --text "She has [[wheezing from asthma]] and [[kidney cancer]]."'
+            f'  genlink link {output / "model"} --text "She has [[wheezing from asthma]] and [[kidney cancer]]."',
+            markup=False,
         )
     if result is not None:
         any_report = scores["generator"]["kb"]
@@ -126,7 +128,7 @@ def _show(console: Console, predictions: list[Prediction]) -> None:
     """A handful of mentions in their sentences, with what was chosen and what came next."""
     for prediction in predictions[:: max(1, len(predictions) // SHOWN)][:SHOWN]:
         mention = prediction.mention
-        console.print(f"{mention.left}[bold]\\[{mention.text}][/bold]{mention.right}")
+        console.print(Text.assemble(mention.left, (f"[{mention.text}]", "bold"), mention.right))
         gold = mention.gold_ids
         for candidate in prediction.candidates:
             mark = "right" if candidate.concept_id in gold else ""

@@ -14,7 +14,7 @@ What stands between the two lines is replaced. A result file that holds what a c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,10 @@ def render_table(topic: Path) -> str:
             f"{topic}: no result files (*.json) for this table. Write one with `genlink evaluate --result`."
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
+    if columns := records[0]["settings"].get("columns"):
+        return _plain_table(records[0]["metrics"], columns)
     header, row = (_TRAINING, _training_row) if all("run" in r["settings"] for r in records) else (_HEADER, _row)
-    rows = [header, ("---", "---", *["---:"] * (len(header) - 2)), *map(row, records)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return _markdown([header, ("---", "---", *["---:"] * (len(header) - 2)), *map(row, records)])
 
 
 def _named(path: Path) -> dict[str, Any]:
@@ -85,6 +86,17 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _per_cent(strict.get("acc@1")),
         str(record["n"]),
     )
+
+
+def _plain_table(metrics: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The rows of one result file as they are, in the columns that it names."""
+    header = ("", *(column.replace("_", " ") for column in columns))
+    rows = [(row, *(f"{measures[column]['value']:,}" for column in columns)) for row, measures in metrics.items()]
+    return _markdown([header, ("---", *["---:"] * len(columns)), *rows])
+
+
+def _markdown(rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _training_row(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from genlink.data.targets import MentionTargets, nearest_gold_names
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import locate
 from genlink.errors import CorpusError, UsageError
-from genlink.evaluation import PRESETS, score_outcomes, to_record
+from genlink.evaluation import PRESETS, score_outcomes, to_record, training_names
 from genlink.evaluation.results import result_record
 from genlink.files import write_json
 from genlink.kb import KnowledgeBase
@@ -205,11 +205,13 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
     mix = SynonymMix(config.pairs.synonym, config.pairs.noise, config.pairs.identity, config.pairs.clause)
     size, encoding = config.optimiser.batch_size, linker.encoding
 
-    def pairs() -> SynonymPairs:
-        return SynonymPairs(sources, mix, config.pairs.max_name_length)
+    def pairs(kb: KnowledgeBase) -> SynonymPairs:
+        return SynonymPairs(kb, mix, config.pairs.max_name_length)
 
     if config.stage == "pretrain":
-        return PretrainBatches(pairs(), encoding, batch_size=size, target_tokens=config.target_tokens, seed=config.seed)
+        return PretrainBatches(
+            pairs(sources), encoding, batch_size=size, target_tokens=config.target_tokens, seed=config.seed
+        )
     assert config.corpus is not None  # the recipe of this stage has it
     settings = config.finetune or FinetuneConfig()
     steps = Preprocessing(config.corpus.abbreviations, config.corpus.composites)
@@ -225,9 +227,11 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
             len(mentions) - len(labelled),
             len(mentions),
         )
+    if config.pairs.training_names:
+        sources = sources.overlay(training_names(mentions, sources))
     return FinetuneBatches(
         MentionTargets(labelled, linker.kb, encoding, distinct=settings.distinct, noise=settings.noise),
-        pairs() if settings.replay else None,
+        pairs(sources) if settings.replay else None,
         encoding,
         batch_size=size,
         target_tokens=config.target_tokens,
