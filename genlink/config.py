@@ -98,7 +98,7 @@ class PairsConfig(_Strict):
     clause: float = Field(0.0, ge=0)
     """Clauses are read as context: the template needs context_tokens for them."""
     training_names: bool = False
-    """Finetune: the training mentions become names of their concepts in the pairs, for a dictionary that has them too."""
+    """Finetune: training mentions count as names of their concepts in the pairs, as in a dictionary kb+train."""
     max_name_length: int = Field(120, ge=8)
     """Longer names, in characters, are not learnt: systematic chemical names and sentences posing as names."""
 

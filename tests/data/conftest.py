@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -27,6 +31,13 @@ WORDS = ["<s>", "<pad>", "</s>", "<unk>", "START", "END", "is", "the", "of", *"a
 @pytest.fixture(scope="session")
 def kb() -> KnowledgeBase:
     return KnowledgeBase.from_concepts(CONCEPTS)
+
+
+@pytest.fixture(scope="session")
+def cosine(kb: KnowledgeBase) -> Callable[[str, str], float]:
+    """How alike two normalised names are: the cosine of their trigrams' TF-IDF in the dictionary, pair by pair."""
+    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3)).fit([kb.key(i) for i in range(kb.n_keys)])
+    return cache(lambda a, b: float((vectors.transform([a]) @ vectors.transform([b]).T).toarray().item()))
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from genlink.text import normalise
 
 names = st.one_of(
     st.text("aeiosy ", min_size=1, max_size=12),
-    st.lists(st.sampled_from(["s", "y", "is", "ies", "type", "iii", "tumour", "haem", "a"]), min_size=1, max_size=5).map(
-        " ".join
-    ),
+    st.lists(
+        st.sampled_from(["s", "y", "is", "ies", "type", "iii", "tumour", "haem", "a"]), min_size=1, max_size=5
+    ).map(" ".join),
     st.text(min_size=1, max_size=12),
 ).map(normalise)
 
@@ -52,7 +52,7 @@ def test_the_same_seed_disturbs_alike(name, seed):
         ("a word added", "renal tumour syndrome"),
         ("another spelling", "renal tumor"),
         ("words joined", "renaltumour"),
-        ("two kinds at once", "tumors renal"),
+        ("two kinds at once", "tumours renal"),
     ],
 )
 def test_every_kind_of_noise_happens(kind, noised):
@@ -66,8 +66,7 @@ def test_every_kind_of_noise_happens(kind, noised):
         ("biopsies", "biopsy"),
         ("tumours", "tumour"),
         ("stenosis", "stenoses"),
-        ("abscess", "abscesss"),
-        ("s", "ss"),
+        ("moth s lung", "moth lung"),
     ],
 )
 def test_plural_and_singular_change_places(name, other_number):

@@ -1,0 +1,76 @@
+"""What the training tests share: a BART of width 16, a dictionary of six diseases, and one process to train in."""
+
+from __future__ import annotations
+
+import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from genlink.config import OptimiserConfig
+from genlink.data.batches import PretrainBatches
+from genlink.data.encoding import Encoding
+from genlink.data.synonyms import SynonymMix, SynonymPairs
+from genlink.data.tokenizer import train_tokenizer
+from genlink.kb import KnowledgeBase
+from genlink.linkers.bart import fresh_bart, set_dropout
+from genlink.schema import Concept
+from genlink.templates import Template
+from genlink.text import Normalisation
+
+DISEASES = {
+    "D1": ("Silver fever", "Fever, silver", "Argentine fever"),
+    "D2": ("Glass bone disease", "Osteovitrosis"),
+    "D3": ("Moth lung", "Moth fancier lung"),
+    "D4": ("Tidal colic", "Colic of the tides"),
+    "D5": ("Salt fever", "Ocean fever"),
+    "D6": ("Blue gout", "Gout, blue"),
+}
+
+
+@pytest.fixture(scope="session")
+def kb():
+    return KnowledgeBase.from_concepts(Concept(concept_id, names) for concept_id, names in DISEASES.items())
+
+
+@pytest.fixture(scope="session")
+def tokenizer(kb):
+    return train_tokenizer([kb.key(i) for i in range(kb.n_keys)], 300, ["START", "END", "is"])
+
+
+@pytest.fixture
+def accelerator():
+    """One process on the processor, whatever ran before in this one."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield Accelerator(cpu=True, mixed_precision="no")
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="session")
+def make_model(tokenizer):
+    """A function that makes the same tiny BART again and again."""
+
+    def make(dropout: float = 0.0, layers: int = 1):
+        shape = {"width": 16, "encoder_layers": layers, "decoder_layers": layers, "heads": 2, "max_positions": 64}
+        bart = fresh_bart(tokenizer, **shape, seed=1)
+        set_dropout(bart, dropout)
+        return bart
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def batches(kb, tokenizer):
+    """Batches of eight synonym pairs."""
+    encoding = Encoding(tokenizer, Template(), Normalisation(), decoder_start=tokenizer.eos_token_id)
+    pairs = SynonymPairs(kb, SynonymMix(1, 1, 1, 0), 120)
+    return PretrainBatches(pairs, encoding, batch_size=8, target_tokens=16, seed=0)
+
+
+@pytest.fixture(scope="session")
+def optimiser_config():
+    """A function that makes the settings of twelve steps of eight; keywords change them."""
+
+    def make(**changes: object) -> OptimiserConfig:
+        return OptimiserConfig(**{"steps": 12, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2, **changes})
+
+    return make
