@@ -117,6 +117,8 @@ class CorpusConfig(_Strict):
     """Only mentions of these types; all when empty."""
     abbreviations: bool = True
     """Expand abbreviations that the document defines."""
+    as_written: bool = True
+    """Learn expanded mentions in their short form too: other documents use it without defining it."""
     composites: bool = True
     """Split composite mentions where the number of parts agrees with the number of gold concepts."""
 

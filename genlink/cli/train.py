@@ -48,7 +48,7 @@ def train(
 
 def demo(
     output: Annotated[Path, typer.Option(help="Where the trained model is kept.")] = Path("runs/demo"),
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the training.")] = 260,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the training.")] = 1500,
     result: Annotated[Path | None, typer.Option(help="Write scores and output to this result file.")] = None,
 ) -> None:
     """Train a small linker from scratch on a bundled toy corpus, and set it beside the trivial baselines.
@@ -58,7 +58,7 @@ def demo(
     \b
     Examples:
       genlink demo
-      genlink demo --output /tmp/demo --steps 50
+      genlink demo --output /tmp/demo --steps 300
     """
     from genlink.demo.run import run_demo
 

@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genlink.config import CorpusConfig, FinetuneConfig, ModelConfig, ModelShape, OptimiserConfig, TrainConfig
+from genlink.config import (
+    CorpusConfig,
+    FinetuneConfig,
+    ModelConfig,
+    ModelShape,
+    OptimiserConfig,
+    PairsConfig,
+    TrainConfig,
+)
 from genlink.corpora import load_corpus
 from genlink.evaluation import Policy, Report, score_predictions, to_record, write_result
 from genlink.evaluation.report import EVERYTHING
@@ -102,12 +110,13 @@ def _recipe(data: Path, output: Path, steps: int) -> TrainConfig:
         output=str(output),
         knowledge_base=[str(data / "diseases.jsonl")],
         model=ModelConfig(
-            shape=ModelShape(width=192, encoder_layers=2, decoder_layers=2, vocab_size=1024, max_positions=128),
-            dropout=0.1,
+            shape=ModelShape(width=128, encoder_layers=2, decoder_layers=2, vocab_size=1024, max_positions=128),
+            dropout=0.0,
         ),
+        pairs=PairsConfig(training_names=True),
         corpus=CorpusConfig(train=[str(data / "train.jsonl")]),
-        finetune=FinetuneConfig(replay=0.6),
-        optimiser=OptimiserConfig(steps=steps, batch_size=128, learning_rate=2e-3, warmup_steps=20),
+        finetune=FinetuneConfig(replay=0.5),
+        optimiser=OptimiserConfig(steps=steps, batch_size=64, learning_rate=1.5e-3, warmup_steps=50),
     )
 
 

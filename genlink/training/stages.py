@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 
-from genlink.config import DevConfig, FinetuneConfig, PairsConfig, TrainConfig
+from genlink.config import CorpusConfig, DevConfig, FinetuneConfig, PairsConfig, TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.synonyms import SynonymMix, SynonymPairs
@@ -183,7 +183,9 @@ def _model(
 ) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
     if config.model.checkpoint is not None:
         checkpoint = config.model.checkpoint
-        return load_bart(str(locate(checkpoint)) if locate(checkpoint).exists() else checkpoint)
+        model, tokenizer = load_bart(str(locate(checkpoint)) if locate(checkpoint).exists() else checkpoint)
+        # A checkpoint in half precision would lose small updates; what is computed in half precision is autocast.
+        return model.float(), tokenizer
     shape = config.model.shape
     assert shape is not None  # the recipe has one of the two
     words = [template.start, template.end, *template.prefix.replace("{mention}", "").split()]
@@ -214,8 +216,7 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
         )
     assert config.corpus is not None  # the recipe of this stage has it
     settings = config.finetune or FinetuneConfig()
-    steps = Preprocessing(config.corpus.abbreviations, config.corpus.composites)
-    mentions = _mentions(config.corpus.train, config.corpus.types, steps)
+    mentions = _training_mentions(config.corpus)
     labelled = nearest_gold_names(mentions, linker.kb, settings.targets)
     if not labelled:
         raise CorpusError(
@@ -238,6 +239,16 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
         replay=settings.replay,
         seed=config.seed,
     )
+
+
+def _training_mentions(config: CorpusConfig) -> list[Mention]:
+    """The prepared training mentions and, if asked for, those that an expansion has changed as they are written."""
+    mentions = _mentions(config.train, config.types, Preprocessing(config.abbreviations, config.composites))
+    if config.as_written:
+        prepared = {(*mention.key, mention.part, mention.surface) for mention in mentions}
+        written = _mentions(config.train, config.types, Preprocessing(False, config.composites))
+        mentions += [m for m in written if (*m.key, m.part, m.surface) not in prepared]
+    return mentions
 
 
 def _mentions(paths: Sequence[str], types: Sequence[str], preprocessing: Preprocessing) -> list[Mention]:

@@ -74,3 +74,49 @@ def optimiser_config():
         return OptimiserConfig(**{"steps": 12, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def dictionary(tmp_path_factory):
+    """The diseases as a file."""
+    path = tmp_path_factory.mktemp("data") / "diseases.txt"
+    path.write_text("".join(f"{concept_id}||{name}\n" for concept_id, names in DISEASES.items() for name in names))
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_corpus(tmp_path_factory):
+    """A function that writes a PubTator file of one title for each (mention, gold id)."""
+
+    def write(name: str, *mentions: tuple[str, str]):
+        path = tmp_path_factory.mktemp("data") / f"{name}.pubtator"
+        blocks = []
+        for number, (surface, gold) in enumerate(mentions, start=1):
+            title, start = f"A case of {surface}", len("A case of ")
+            annotation = f"{number}\t{start}\t{start + len(surface)}\t{surface}\tDisease\t{gold}"
+            blocks.append(f"{number}|t|{title}\n{number}|a|It was seen.\n{annotation}\n")
+        path.write_text("\n".join(blocks))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def recipe(dictionary):
+    """A function that makes the recipe of a tiny pre-training as a mapping; keywords replace its sections."""
+
+    def make(output: object, **sections: object) -> dict[str, object]:
+        small = {"width": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "vocab_size": 300}
+        return {
+            "stage": "pretrain",
+            "output": str(output),
+            "knowledge_base": [str(dictionary)],
+            "model": {"shape": {**small, "max_positions": 64}, "dropout": 0.1},
+            "template": {"source_tokens": 32, "prefix_tokens": 24},
+            "target_tokens": 24,
+            "optimiser": {"steps": 6, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2},
+            "precision": "fp32",
+            **sections,
+        }
+
+    return make

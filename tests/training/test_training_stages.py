@@ -1,0 +1,216 @@
+"""The stages, from a recipe to a model directory: which model is kept, what is never overwritten, who may resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from genlink.config import TrainConfig
+from genlink.corpora import load_corpus
+from genlink.errors import CorpusError, DataError, UsageError
+from genlink.evaluation import PRESETS, read_result, score_outcomes, to_record
+from genlink.linkers.generative import GenerativeLinker
+from genlink.preprocessing import prepare
+from genlink.training.stages import run_stage
+
+pytestmark = pytest.mark.usefixtures("accelerator")
+
+TRAIN = [
+    ("silver fevers", "D1"),
+    ("glass bones", "D2"),
+    ("moth lungs", "D3"),
+    ("blue gout", "D6"),
+    ("salt fever", "D5"),
+]
+DEV = [("argentine fever", "D1"), ("lung of the moth", "D3"), ("tidal colic", "D4"), ("gouty blue foot", "D6")]
+
+
+@pytest.fixture(scope="module")
+def train_corpus(write_corpus):
+    return write_corpus("train", *TRAIN)
+
+
+@pytest.fixture(scope="module")
+def dev_corpus(write_corpus):
+    return write_corpus("dev", *DEV)
+
+
+@pytest.fixture(scope="module")
+def pretrained(recipe, tmp_path_factory):
+    """The output of a pre-training without a dev set."""
+    output = tmp_path_factory.mktemp("pretrain") / "run"
+    run_stage(TrainConfig.model_validate(recipe(output)))
+    return output
+
+
+@pytest.fixture
+def finetune(recipe, pretrained, train_corpus, dev_corpus):
+    """A function that makes the recipe of a fine-tuning of that model."""
+
+    def make(output: Path, **sections: object) -> TrainConfig:
+        own = {
+            "stage": "finetune",
+            "model": {"checkpoint": str(pretrained / "model"), "dropout": 0.1},
+            "corpus": {"train": [str(train_corpus)]},
+            "dev": {"corpus": str(dev_corpus), "every": 2},
+        }
+        return TrainConfig.model_validate(recipe(output, **(own | sections)))
+
+    return make
+
+
+def metrics(output: Path) -> list[dict]:
+    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def same_model(a: Path, b: Path) -> bool:
+    first, second = (load_file(path / "model" / "model.safetensors") for path in (a, b))
+    return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
+
+
+def dev_accuracy(linker: GenerativeLinker, corpus: Path) -> float:
+    mentions = prepare(load_corpus(corpus), PRESETS["angel"].preprocessing)
+    outcomes, _ = score_outcomes([to_record(p, linker.kb) for p in linker.link(mentions)], PRESETS["angel"])
+    return sum(outcome.rank == 1 for outcome in outcomes) / len(outcomes)
+
+
+def test_without_a_dev_set_the_last_model_is_kept(pretrained):
+    assert sorted(path.name for path in pretrained.iterdir()) == [
+        *("checkpoint", "config.json", "metrics.jsonl", "model", "run.json"),
+    ]
+    kept = load_file(pretrained / "model" / "model.safetensors")
+    last = load_file(pretrained / "checkpoint" / "weights.safetensors")
+    assert last.keys() <= kept.keys()
+    assert all(kept[name].equal(last[name]) for name in last)
+    assert GenerativeLinker.load(pretrained / "model").template.source_tokens == 32
+
+
+def test_a_run_is_recorded_with_its_recipe_and_its_data(pretrained, dictionary, recipe):
+    record = read_result(pretrained / "run.json")
+    config = TrainConfig.model_validate(recipe(pretrained)).model_dump()
+    assert record["settings"]["recipe"] == json.loads(json.dumps(config))
+    assert record["settings"]["run"]["step"] == 6
+    assert record["n"] == 48
+    assert [entry["path"] for entry in record["data"]] == [dictionary.name]
+
+
+def test_the_same_recipe_gives_the_same_model(pretrained, recipe, tmp_path):
+    run_stage(TrainConfig.model_validate(recipe(tmp_path)))
+    assert same_model(pretrained, tmp_path)
+    run_stage(TrainConfig.model_validate(recipe(tmp_path / "seed", seed=1)))
+    assert not same_model(pretrained, tmp_path / "seed")
+
+
+def test_fine_tuning_keeps_the_model_of_the_best_score(finetune, dev_corpus, tmp_path):
+    run = run_stage(finetune(tmp_path))
+    scores = {line["step"]: line["dev_accuracy"] for line in metrics(tmp_path) if "dev_accuracy" in line}
+    assert list(scores) == [2, 4, 6]
+    assert run.best == max(scores.values())
+    assert run.best_step == next(step for step, score in scores.items() if score == run.best)
+    linker = GenerativeLinker.load(tmp_path / "model")
+    assert dev_accuracy(linker, dev_corpus) == run.best
+
+
+def test_a_dev_score_over_some_mentions_counts_these_alone(finetune, tmp_path):
+    run = run_stage(finetune(tmp_path, dev={"corpus": finetune(tmp_path).dev.corpus, "every": 6, "limit": 1}))
+    assert run.best in (0.0, 1.0)
+    (line,) = [line for line in metrics(tmp_path) if "dev_accuracy" in line]
+    assert line == {"step": 6, "dev_accuracy": run.best}
+
+
+def test_an_interrupted_stage_is_resumed_to_the_same_end(finetune, tmp_path, monkeypatch):
+    whole = run_stage(finetune(tmp_path / "whole", checkpoint_every=2))
+    calls = []
+
+    def killed(self, mentions, k=5, *, link=GenerativeLinker.link):
+        calls.append(None)
+        if len(calls) == 2:  # while the second scoring is under way
+            raise KeyboardInterrupt
+        return link(self, mentions, k)
+
+    monkeypatch.setattr(GenerativeLinker, "link", killed)
+    config = finetune(tmp_path / "parts", checkpoint_every=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(config)
+    resumed = run_stage(config, resume=True)
+    assert (resumed.step, resumed.best, resumed.best_step) == (whole.step, whole.best, whole.best_step)
+    assert same_model(tmp_path / "whole", tmp_path / "parts")
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "parts")
+
+
+def test_a_run_is_not_overwritten_unless_it_is_asked_for(recipe, tmp_path):
+    config = TrainConfig.model_validate(recipe(tmp_path, optimiser={"steps": 2, "batch_size": 4}))
+    run_stage(config)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    with pytest.raises(UsageError, match=r"holds an earlier run. Add --resume .* or --overwrite") as caught:
+        run_stage(config)
+    assert caught.value.exit_code == 2
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+    (tmp_path / "notes.txt").write_text("mine")
+    run_stage(config, overwrite=True)
+    assert len(metrics(tmp_path)) == 1
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("left", ["model", "checkpoint"])
+def test_what_is_left_of_a_run_is_not_overwritten_either(recipe, tmp_path, left):
+    (tmp_path / left).mkdir()
+    with pytest.raises(UsageError, match="holds an earlier run"):
+        run_stage(TrainConfig.model_validate(recipe(tmp_path)))
+
+
+def test_an_earlier_run_is_deleted_only_when_all_that_is_read_was_found(pretrained, finetune, recipe, tmp_path):
+    run_stage(TrainConfig.model_validate(recipe(tmp_path, optimiser={"steps": 2, "batch_size": 4})))
+    with pytest.raises(DataError, match="no such file"):
+        run_stage(finetune(tmp_path, dev={"corpus": str(tmp_path / "none.pubtator")}), overwrite=True)
+    assert GenerativeLinker.load(tmp_path / "model").trie.n_names == 13
+    # A run may even start from the model that it replaces.
+    run_stage(finetune(tmp_path, model={"checkpoint": str(tmp_path / "model")}), overwrite=True)
+
+
+def test_a_dry_run_has_a_schedule_of_its_own(recipe, tmp_path):
+    run = run_stage(TrainConfig.model_validate(recipe(tmp_path)), max_steps=3)
+    assert run.step == 3
+    # Two steps of warm-up, and the third is the last one: 1/1 of the full rate is left for it.
+    assert metrics(tmp_path)[-1]["learning_rate"] == pytest.approx(0.01)
+    assert GenerativeLinker.load(tmp_path / "model").trie.n_names == 13
+    # It is no beginning of the whole run.
+    with pytest.raises(UsageError, match="was written with steps 3, this run has 6"):
+        run_stage(TrainConfig.model_validate(recipe(tmp_path)), resume=True)
+    more = run_stage(TrainConfig.model_validate(recipe(tmp_path)), overwrite=True, max_steps=99)
+    assert more.step == 6
+
+
+def test_mentions_without_gold_in_the_dictionary_are_left_out_and_counted(finetune, write_corpus, tmp_path, caplog):
+    corpus = write_corpus("foreign", *TRAIN, ("green gout", "D99"), ("red gout", "D98"))
+    with caplog.at_level(logging.WARNING):
+        run_stage(finetune(tmp_path / "a", corpus={"train": [str(corpus)]}, dev=None), max_steps=1)
+    assert "2 of 7 training mentions have no gold concept in the dictionary and are left out" in caplog.text
+    foreign = str(write_corpus("foreign only", ("green gout", "D99")))
+    with pytest.raises(CorpusError, match="no mention has a gold concept in"):
+        run_stage(finetune(tmp_path / "b", corpus={"train": [foreign]}))
+    with pytest.raises(CorpusError, match="no dev mention has a gold concept"):
+        run_stage(finetune(tmp_path / "c", dev={"corpus": foreign}))
+    with pytest.raises(CorpusError, match="no mentions of the types Chemical"):
+        run_stage(finetune(tmp_path / "d", corpus={"train": [str(corpus)], "types": ["Chemical"]}))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]  # nothing is left of what did not begin
+
+
+def test_a_checkpoint_in_half_precision_is_trained_in_full(finetune, pretrained, tmp_path):
+    half = GenerativeLinker.load(pretrained / "model").to("cpu", torch.bfloat16)
+    half.save(tmp_path / "half")
+    run_stage(finetune(tmp_path / "run", model={"checkpoint": str(tmp_path / "half")}, dev=None), max_steps=1)
+    assert GenerativeLinker.load(tmp_path / "half").describe()["precision"] == "bfloat16"
+    assert GenerativeLinker.load(tmp_path / "run" / "model").describe()["precision"] == "float32"
+
+
+def test_a_fine_tuned_model_reads_what_its_checkpoint_read(finetune, pretrained, tmp_path):
+    run_stage(finetune(tmp_path, template=None), max_steps=1)
+    templates = [GenerativeLinker.load(path / "model").template for path in (pretrained, tmp_path)]
+    assert templates[0] == templates[1]
