@@ -15,8 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 import genlink.linkers
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
-from genlink.linkers import ExactLinker, TfidfLinker, link_documents, open_linker, rank_names
-from genlink.preprocessing import Preprocessing
+from genlink.linkers import ExactLinker, TfidfLinker, open_linker, rank_names
+from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Concept, Document, Mention
 
 
@@ -190,10 +190,17 @@ def test_a_document_is_prepared_and_linked(kb):
         for s, e in [(0, 11), (26, 28)]
     )
     documents = [Document("1", text, mentions)]
-    best = [p.best.concept_id if p.best else None for p in link_documents(ExactLinker(kb), documents, Preprocessing())]
-    assert best == ["C4", "C4"]
-    raw = link_documents(ExactLinker(kb), documents, Preprocessing(abbreviations=False))
-    assert [p.best.concept_id if p.best else None for p in raw] == ["C4", None]
+    linker = ExactLinker(kb)
+    assert [p.best.concept_id if p.best else None for p in linker.link(documents)] == ["C4", "C4"]
+    as_they_are = linker.link(prepare(documents, Preprocessing(abbreviations=False)))
+    assert [p.best.concept_id if p.best else None for p in as_they_are] == ["C4", None]
+
+
+def test_mentions_and_documents_are_not_mixed(kb):
+    text = "Renal colic"
+    item = Mention(context=text, spans=((0, 11),), text=text)
+    with pytest.raises(UsageError, match="not both"):
+        ExactLinker(kb).link([item, Document("1", text, (item,))])
 
 
 def test_lexical_linkers_are_opened_by_name_and_need_a_knowledge_base(kb):

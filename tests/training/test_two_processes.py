@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from genlink.cli.app import main
+from genlink.evaluation import read_result
 
 pytestmark = pytest.mark.usefixtures("accelerator")
 
@@ -43,13 +44,13 @@ def recipe_file(recipe, write_corpus, tmp_path):
 
 @pytest.fixture
 def train_here(monkeypatch):
-    """A function that is ``genlink train FILE``."""
+    """A function that is ``genlink train FILE ...``."""
 
-    def train(path: Path) -> None:
-        monkeypatch.setattr(sys, "argv", ["genlink", "train", str(path)])
+    def train(*arguments: object, code: int = 0) -> None:
+        monkeypatch.setattr(sys, "argv", ["genlink", "train", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             main()
-        assert end.value.code == 0
+        assert end.value.code == code
 
     return train
 
@@ -70,6 +71,20 @@ def weights(output: Path) -> dict[str, torch.Tensor]:
 def metrics(output: Path) -> list[dict]:
     records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def test_a_dry_run_goes_where_it_is_told_to(recipe_file, train_here, tmp_path, capsys):
+    recipe = recipe_file("real", 0.1)
+    train_here(recipe, "--max-steps", 2, "--output", tmp_path / "dry", "--result", tmp_path / "result.json")
+    assert "dry/model: 2 steps in" in capsys.readouterr().err
+    assert (tmp_path / "dry" / "model" / "manifest.json").is_file()
+    assert not (tmp_path / "real").exists()
+    assert read_result(tmp_path / "result.json") == read_result(tmp_path / "dry" / "run.json")
+    train_here(recipe, "--output", tmp_path / "dry", code=2)
+    assert "holds an earlier run" in capsys.readouterr().err
+    train_here(recipe, "--output", tmp_path / "dry", "--resume", "--overwrite", code=2)
+    assert "give one of them" in capsys.readouterr().err
+    train_here(recipe, "--output", tmp_path / "dry", "--overwrite", "--max-steps", 1)
 
 
 def test_accelerate_launch_gives_the_same_model(recipe_file, train_here, tmp_path):
