@@ -130,8 +130,8 @@ class FinetuneConfig(_Strict):
     """Share of each batch that repeats pre-training pairs."""
     noise: float = Field(0.3, ge=0, le=1)
     """Share of mentions that are disturbed as in pre-training."""
-    distinct: bool = True
-    """Equal mentions of equal gold count once an epoch; set it to false when the context is read."""
+    repetition: float = Field(0.5, ge=0, le=1)
+    """A mention that the corpus has n times counts n ** repetition times an epoch: 0 once, 1 as often as it occurs."""
     targets: int = Field(3, ge=1, le=3)
     """How many of the gold names most like the mention are generated."""
 

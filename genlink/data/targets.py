@@ -64,8 +64,9 @@ def nearest_gold_names(mentions: Sequence[Mention], kb: KnowledgeBase, top: int 
 class MentionTargets:
     """Draws fine-tuning examples from labelled mentions.
 
-    With ``distinct``, mentions of equal surface and gold count once, and one of them is drawn: right where no context
-    is read, since a corpus repeats its mentions many times. ``noise`` is the share of mentions that are disturbed.
+    Mentions of equal surface and gold are one item, of which any is drawn. One that the corpus has n times counts
+    ``n ** repetition`` times an epoch, rounded: once with 0, as often as it occurs with 1. ``noise`` is the share of
+    mentions that are disturbed.
     """
 
     def __init__(
@@ -74,14 +75,13 @@ class MentionTargets:
         kb: KnowledgeBase,
         encoding: Encoding,
         *,
-        distinct: bool,
+        repetition: float,
         noise: float,
     ) -> None:
-        groups: dict[object, list[LabelledMention]] = defaultdict(list)
-        for number, item in enumerate(labelled):
-            surface = normalise(item.mention.surface, kb.normalisation)
-            groups[(surface, item.keys) if distinct else number].append(item)
-        self._groups = list(groups.values())
+        groups: dict[tuple[str, tuple[int, ...]], list[LabelledMention]] = defaultdict(list)
+        for item in labelled:
+            groups[normalise(item.mention.surface, kb.normalisation), item.keys].append(item)
+        self._groups = [group for group in groups.values() for _ in range(round(len(group) ** repetition))]
         self._kb = kb
         self._encoding = encoding
         self._noise = noise

@@ -231,7 +231,7 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
     if config.pairs.training_names:
         sources = sources.overlay(training_names(mentions, sources))
     return FinetuneBatches(
-        MentionTargets(labelled, linker.kb, encoding, distinct=settings.distinct, noise=settings.noise),
+        MentionTargets(labelled, linker.kb, encoding, repetition=settings.repetition, noise=settings.noise),
         pairs(sources) if settings.replay else None,
         encoding,
         batch_size=size,

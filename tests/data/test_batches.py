@@ -47,7 +47,7 @@ def finetune(
 ) -> FinetuneBatches:
     gold = (frozenset(["D4"]),)  # of one name
     mentions = [Mention(surface, ((0, len(surface)),), surface, gold=gold) for surface in surfaces]
-    targets = MentionTargets(nearest_gold_names(mentions, kb), kb, encoding, distinct=False, noise=noise)
+    targets = MentionTargets(nearest_gold_names(mentions, kb), kb, encoding, repetition=1, noise=noise)
     pairs = SynonymPairs(kb, SynonymMix(0, 0, 1, 0), 120)
     return FinetuneBatches(targets, pairs, encoding, batch_size=batch_size, target_tokens=32, replay=replay, seed=seed)
 
@@ -117,6 +117,6 @@ def test_replay_leaves_room_for_at_least_one_mention(kb, encoding):
 
 def test_without_pairs_nothing_is_replayed(kb, encoding):
     mention = Mention("x", ((0, 1),), "x", gold=(frozenset(["D4"]),))
-    targets = MentionTargets(nearest_gold_names([mention], kb), kb, encoding, distinct=True, noise=0)
+    targets = MentionTargets(nearest_gold_names([mention], kb), kb, encoding, repetition=0, noise=0)
     batches = FinetuneBatches(targets, None, encoding, batch_size=2, target_tokens=32, replay=0.5, seed=0)
     assert len({tuple(e.source) for step in range(POOLED_BATCHES) for e in batches.batch(step)}) == 1

@@ -92,14 +92,15 @@ def labelled(kb: KnowledgeBase, *mentions: Mention) -> list[LabelledMention]:
     return nearest_gold_names(mentions, kb)
 
 
-def targets(kb, encoding, *mentions: Mention, distinct: bool = True, noise: float = 0.0) -> MentionTargets:
-    return MentionTargets(labelled(kb, *mentions), kb, encoding, distinct=distinct, noise=noise)
+def targets(kb, encoding, *mentions: Mention, repetition: float = 0.0, noise: float = 0.0) -> MentionTargets:
+    return MentionTargets(labelled(kb, *mentions), kb, encoding, repetition=repetition, noise=noise)
 
 
-def test_equal_mentions_of_equal_gold_count_once_where_no_context_is_read(kb, encoding):
-    mentions = [mention("Salt fever", "D6"), mention("salt FEVER", "D6"), mention("SF", "D6"), mention("SF", "D5")]
-    assert len(targets(kb, encoding, *mentions)) == 3
-    assert len(targets(kb, encoding, *mentions, distinct=False)) == 4
+@pytest.mark.parametrize(("repetition", "length"), [(0.0, 3), (0.5, 4), (1.0, 6)])
+def test_equal_mentions_of_equal_gold_count_n_to_the_power_of_repetition(kb, encoding, repetition, length):
+    four = [mention("Salt fever", "D6"), mention("salt FEVER", "D6")] * 2
+    mentions = [*four, mention("SF", "D6"), mention("SF", "D5")]
+    assert len(targets(kb, encoding, *mentions, repetition=repetition)) == length
 
 
 def test_each_of_some_equal_mentions_is_drawn_in_its_context(kb, byte_tokenizer):
