@@ -58,10 +58,41 @@ def test_what_stands_between_the_marks_is_replaced_and_nothing_else(root):
 
 
 def test_a_mark_without_its_end_and_a_topic_without_results_are_errors(root):
-    with pytest.raises(FormatError, match=r"README\.md: a `<!-- table:TOPIC -->`"):
+    with pytest.raises(FormatError, match=r"README\.md: a `<!-- table:\.\.\. -->`"):
         fill_tables("<!-- table:toy -->\n", "README.md", root / "results")
     with pytest.raises(DataError, match="no result files"):
         fill_tables("<!-- table:other -->\n<!-- /table -->\n", "README.md", root / "results")
+
+
+def write_record(path: Path, settings: dict[str, object], metrics: dict[str, object]) -> None:
+    record = dict.fromkeys(("command", "commit", "created", "versions", "hardware", "data", "seed"), "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**record, "n": 1, "settings": settings, "metrics": metrics}), encoding="utf-8")
+
+
+def test_a_result_file_that_names_its_columns_is_shown_as_it_is(tmp_path):
+    metrics = {"a file": {"names": {"value": 1234}, "seconds": {"value": 0.5}, "not shown": {"value": 1}}}
+    write_record(tmp_path / "kb" / "build.json", {"columns": ["names", "seconds"]}, metrics)
+    header, _, row = render_table(tmp_path / "kb").splitlines()
+    assert header == "|  | names | seconds |"
+    assert row == "| a file | 1,234 | 0.5 |"
+
+
+def test_training_runs_have_a_table_of_their_own(tmp_path):
+    run = {"step": 10, "examples": 1920, "seconds": 150.0, "best": 0.5}
+    settings = {"recipe": {"stage": "pretrain"}, "linker": {"parameters": 6414848}, "processes": 2, "run": run}
+    write_record(tmp_path / "training" / "1.json", {"name": "runs/x", **settings}, {})
+    assert render_table(tmp_path / "training").splitlines()[2] == (
+        "| runs/x | pretrain | 6,414,848 | 10 | 1,920 | 2 | 2 | 50.0 |"
+    )
+
+
+def test_what_a_command_printed_is_shown_as_a_block(tmp_path):
+    write_record(tmp_path / "demo" / "demo.json", {"output": "line one\nline two\n"}, {})
+    filled = fill_tables("<!-- output:demo/demo.json -->\nold\n<!-- /output -->\n", "README.md", tmp_path)
+    assert filled == "<!-- output:demo/demo.json -->\n```text\nline one\nline two\n```\n<!-- /output -->\n"
+    with pytest.raises(FormatError, match="no `<!-- /output -->`"):
+        fill_tables("<!-- output:demo/demo.json -->\n", "README.md", tmp_path)
 
 
 def run(root: Path, *options: str) -> int:
