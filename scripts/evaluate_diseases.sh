@@ -1,7 +1,10 @@
 #!/bin/sh
 # Score the linkers of the disease corpora on their dev splits; writes results/ncbi_disease and results/bc5cdr_disease.
 # Needs the models of configs/ncbi_disease and configs/bc5cdr_disease (genlink train), and the data of docs/data.md.
+#
+#   sh scripts/evaluate_diseases.sh [ncbi_disease|bc5cdr_disease]      one of the two, or both
 set -eu
+wanted=${1:-all}
 
 # evaluate CORPUS-FOLDER SYSTEM NAME ORDER: under both dictionaries, both presets. KB, CORPUS and TRAIN are set below.
 evaluate() {
@@ -16,13 +19,18 @@ evaluate() {
     done
 }
 
-KB=data/dictionaries/medic2012.txt CORPUS=data/ncbi_disease/dev.pubtator TRAIN=data/ncbi_disease/train.pubtator
-evaluate ncbi_disease exact "exact match" 1 --kb "$KB"
-evaluate ncbi_disease tfidf "TF-IDF" 2 --kb "$KB"
-evaluate ncbi_disease runs/ncbi_disease/medic_only_finetune/model "generator, pre-trained on MEDIC" 3
-evaluate ncbi_disease runs/ncbi_disease/finetune/model "generator, pre-trained on open vocabularies" 4
-
-KB=data/dictionaries/ctd_diseases2017.txt CORPUS=data/bc5cdr/dev.pubtator TRAIN=data/bc5cdr/train.pubtator
-evaluate bc5cdr_disease exact "exact match" 1 --kb "$KB" --type Disease
-evaluate bc5cdr_disease tfidf "TF-IDF" 2 --kb "$KB" --type Disease
-evaluate bc5cdr_disease runs/bc5cdr_disease/finetune/model "generator, pre-trained on open vocabularies" 3 --type Disease
+if [ "$wanted" != bc5cdr_disease ]; then
+    KB=data/dictionaries/medic2012.txt CORPUS=data/ncbi_disease/dev.pubtator TRAIN=data/ncbi_disease/train.pubtator
+    evaluate ncbi_disease exact "exact match" 1 --kb "$KB"
+    evaluate ncbi_disease tfidf "TF-IDF" 2 --kb "$KB"
+    evaluate ncbi_disease runs/ncbi_disease/medic_only_finetune/model "generator, pre-trained on MEDIC" 3
+    evaluate ncbi_disease runs/ncbi_disease/finetune/model "generator, pre-trained on open vocabularies" 4
+    evaluate ncbi_disease runs/ncbi_disease/finetune_kb_train/model "the same, training names in its pairs" 5
+fi
+if [ "$wanted" != ncbi_disease ]; then
+    KB=data/dictionaries/ctd_diseases2017.txt CORPUS=data/bc5cdr/dev.pubtator TRAIN=data/bc5cdr/train.pubtator
+    evaluate bc5cdr_disease exact "exact match" 1 --kb "$KB" --type Disease
+    evaluate bc5cdr_disease tfidf "TF-IDF" 2 --kb "$KB" --type Disease
+    evaluate bc5cdr_disease runs/bc5cdr_disease/finetune/model "generator, pre-trained on open vocabularies" 3 \
+        --type Disease
+fi

@@ -24,6 +24,7 @@ from genlink.corpora import load_corpus
 from genlink.evaluation import Policy, Report, score_predictions, to_record, write_result
 from genlink.evaluation.report import EVERYTHING
 from genlink.evaluation.run import Setting, prepare_setting
+from genlink.files import read_json
 from genlink.kb import load_kb
 from genlink.linkers import ExactLinker, GenerativeLinker, TfidfLinker
 from genlink.linkers.opening import OpenedLinker
@@ -53,7 +54,7 @@ def run_demo(output: Path, steps: int, result: Path | None = None) -> None:
             f"{sum(len(d.mentions) for d in heldout)} held out.\n"
             f"Training a BART from scratch, tokenizer included, for {steps} steps."
         )
-        run_stage(recipe, overwrite=True)
+        run_stage(recipe, overwrite=_is_demo(output, recipe))
         generator = GenerativeLinker.load(output / "model")
         plain = prepare_setting(heldout, kb, Policy(dictionary="kb"), training=train)
         extended = prepare_setting(heldout, kb, Policy(), training=train)
@@ -101,6 +102,12 @@ def _table(scores: dict[str, dict[str, Report]]) -> Table:
         cells = [_percent(report, measure) for report in reports.values() for measure in ("acc@1", "acc@5")]
         table.add_row(name, *cells)
     return table
+
+
+def _is_demo(output: Path, recipe: TrainConfig) -> bool:
+    """Whether an earlier demo left its model there: that may be replaced, anything else is somebody's work."""
+    earlier = output / "config.json"
+    return earlier.exists() and read_json(earlier)["knowledge_base"] == recipe.knowledge_base
 
 
 def _recipe(data: Path, output: Path, steps: int) -> TrainConfig:

@@ -25,7 +25,7 @@ from genlink.data_paths import locate
 from genlink.errors import CorpusError, UsageError
 from genlink.evaluation import PRESETS, score_outcomes, to_record, training_names
 from genlink.evaluation.results import result_record
-from genlink.files import write_json
+from genlink.files import read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_kb
 from genlink.linkers.bart import fresh_bart, load_bart, set_dropout
@@ -56,7 +56,9 @@ def run_stage(
     """
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     output = Path(config.output)
-    if not (resume or overwrite):
+    if resume:
+        _check_recipe(output, config)
+    elif not overwrite:
         _refuse_to_mix(output)
     optimiser = config.optimiser
     if max_steps is not None:
@@ -80,6 +82,12 @@ def run_stage(
     scorer = _DevScorer(config.dev, linker, accelerator) if config.dev else None
     # An earlier run is deleted only now that all that this one reads was found.
     _claim(output, config, overwrite, accelerator)
+    record = _record(config, linker, accelerator.num_processes)
+    if resume and (output / "run.json").exists():  # what began the run stands for all of it
+        begun = read_json(output / "run.json")
+        record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
+    if accelerator.is_main_process:
+        write_json(output / "run.json", record)
     run = train(
         model,
         batches,
@@ -98,7 +106,8 @@ def run_stage(
     if accelerator.is_main_process:
         if scorer is None:
             linker.save(output / "model")
-        record = _record(config, run, linker, accelerator.num_processes)
+        record["n"] = run.examples
+        record["settings"]["run"] = dataclasses.asdict(run)
         for path in (output / "run.json", result):
             if path is not None:
                 write_json(path, record)
@@ -106,20 +115,20 @@ def run_stage(
     return run
 
 
-def _record(config: TrainConfig, run: Run, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
-    """A result file of a training run: recipe, data, cost; its dev score steered it, and so is no result."""
+def _record(config: TrainConfig, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
+    """A result file of a run as it begins: recipe, data, code. Its dev score steers it, and so is no result."""
     corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
     return result_record(
         command=sys.argv,
         data=dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora]),
         seed=config.seed,
-        n=run.examples,
+        n=0,
         settings={
             "name": config.output,
             "recipe": config.model_dump(),
             "processes": processes,
             "linker": linker.describe(),
-            "run": dataclasses.asdict(run),
+            "run": dataclasses.asdict(Run()),
         },
         metrics={},
     )
@@ -128,8 +137,7 @@ def _record(config: TrainConfig, run: Run, linker: GenerativeLinker, processes: 
 def _precision(wanted: str) -> str:
     """accelerate's word for the precision to compute in."""
     if wanted == "auto":
-        # On a processor only matrix tiles (AMX) are a sure gain: AVX512-BF16 alone was measured at 5 times the speed of
-        # fp32 on one make and at 0.6 times on another.
+        # On a processor only matrix tiles (AMX) are a sure gain: with AVX512-BF16 alone, bf16 can be slower than fp32.
         cuda = torch.cuda.is_available()
         wanted = "bf16" if (torch.cuda.is_bf16_supported() if cuda else torch.cpu._is_amx_tile_supported()) else "fp32"
     return "no" if wanted == "fp32" else wanted
@@ -140,6 +148,25 @@ def _refuse_to_mix(output: Path) -> None:
         raise UsageError(
             f"{output}: holds an earlier run. Add --resume to go on with it, or --overwrite to start anew."
         )
+
+
+def _check_recipe(output: Path, config: TrainConfig) -> None:
+    """Refuse to go on with a run of another recipe; where it writes and how it cuts its batches may change."""
+    if not (output / "config.json").exists():
+        return
+    saved, wanted = (_comparable(recipe) for recipe in (read_json(output / "config.json"), config.model_dump()))
+    for key in sorted(saved.keys() | wanted.keys()):
+        if saved.get(key) != wanted.get(key):
+            raise UsageError(
+                f"{output}: was begun with {key} {saved.get(key)}, the recipe now has {wanted.get(key)}. "
+                "Go back to that, or start anew with --overwrite."
+            )
+
+
+def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
+    optimiser = {key: value for key, value in recipe["optimiser"].items() if key != "micro_batch_size"}
+    kept = {key: value for key, value in recipe.items() if key not in ("output", "checkpoint_every", "optimiser")}
+    return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
 
 
 def _claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
