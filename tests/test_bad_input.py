@@ -140,6 +140,48 @@ def test_offset_out_of_range(fails, run, dictionary, tmp_path):
     assert run("corpus", "info", path)[0] == 0  # to look at it is no error
 
 
+@pytest.mark.parametrize("offset", ["0", None, 0.5])
+@pytest.mark.parametrize("place", ["passage", "location"])
+def test_bioc_json_with_an_offset_that_is_no_number(fails, tmp_path, offset, place):
+    location = {"offset": offset if place == "location" else 0, "length": "6" if offset == "0" else 6}
+    annotation = {"id": "a", "infons": {"type": "Disease"}, "text": "Asthma", "locations": [location]}
+    passage = {"infons": {}, "text": "Asthma.", "sentences": [], "annotations": [annotation], "relations": []}
+    passage["offset"] = offset if place == "passage" else 0
+    record = {"id": "7", "infons": {}, "passages": [passage], "relations": []}
+    path = written(tmp_path, "corpus.json", json.dumps({"documents": [record]}))
+    error = fails(1, "corpus", "info", path, "--format", "bioc-json")
+    assert "corpus.json" in error and "document 7" in error
+
+
+def test_empty_separator(fails, tmp_path):
+    path = written(tmp_path, "drugs.csv", "id,name,aka\nC1,aspirin,ASA\n")
+    error = fails(2, "kb", "build", path, "--synonym-column", "aka", "--separator", "", "--output", tmp_path / "kb")
+    assert "--separator" in error
+    assert not (tmp_path / "kb").exists()
+
+
+def test_a_form_of_output_or_a_format_that_would_be_ignored(fails, dictionary):
+    ask = ("link", "exact", "--kb", dictionary, "--text", "[[asthma]]")
+    assert "--output" in fails(2, *ask, "--to", "pubtator")
+    assert "--encoding" in fails(2, *ask, "--encoding", "cp1252")
+
+
+def test_a_corpus_in_another_encoding_is_read_when_it_is_named(fails, run, tmp_path):
+    dictionary = written(tmp_path, "dictionary.txt", "C1||Sjögren syndrome\n")
+    text = "1|t|Sjögren syndrome.\n1|a|It is rare.\n1\t0\t16\tSjögren syndrome\tDisease\tC1\n"
+    path, output = tmp_path / "corpus.pubtator", tmp_path / "out.jsonl"
+    path.write_bytes(text.encode("cp1252"))
+    evaluate = ("evaluate", "exact", path, "--train", path, "--kb", dictionary, "--predictions", output)
+    link = ("link", "exact", path, "--kb", dictionary, "--output", output)
+    for command in (evaluate, link):
+        assert "--encoding" in fails(1, *command)
+        assert not output.exists()
+        assert run(*command, "--encoding", "cp1252", "--format", "pubtator")[0] == 0
+        (record,) = map(json.loads, output.read_text(encoding="utf-8").splitlines())
+        assert record["text"] == "Sjögren syndrome" and record["candidates"][0]["concept_id"] == "C1"
+        output.unlink()
+
+
 def test_gold_ids_unknown_to_the_knowledge_base(fails, dictionary, tmp_path):
     path = written(tmp_path, "other.pubtator", ABSTRACT + "1\t0\t6\tAsthma\tDisease\tMONDO:4979\n")
     error = fails(1, "evaluate", "exact", path, "--kb", dictionary, "--dictionary", "kb")
@@ -170,15 +212,37 @@ def test_recipe_with_an_unknown_key_or_a_wrong_value(fails, dictionary, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_model_directory_with_a_changed_tokenizer(fails, run, dictionary, corpus, tmp_path):
+@pytest.fixture
+def model(run, dictionary, tmp_path):
     recipe = written(tmp_path, "recipe.yaml", RECIPE.format(output=tmp_path / "run", dictionary=dictionary, more=""))
     assert run("train", recipe)[0] == 0
-    model = tmp_path / "run" / "model"
+    return tmp_path / "run" / "model"
+
+
+def test_model_directory_with_a_changed_tokenizer(fails, model, corpus):
     tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["model"]["merges"] = tokenizer["model"]["merges"][:-1]
     (model / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     error = fails(1, "evaluate", model, corpus, "--dictionary", "kb")
     assert "tokenizer" in error and str(model) in error
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_no_such_device(fails, model, corpus, device):
+    error = fails(2, "evaluate", model, corpus, "--dictionary", "kb", "--device", device)
+    assert f"--device {device}" in error and "cpu" in error
+
+
+def test_model_directory_whose_manifest_lacks_a_key_or_has_an_unknown_setting(fails, model, corpus):
+    path = model / "manifest.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("tokenizer_hash", "parameters", "kb_hash", "names", "template", "search", "preprocessing"):
+        path.write_text(json.dumps({k: v for k, v in whole.items() if k != key}), encoding="utf-8")
+        error = fails(1, "evaluate", model, corpus, "--dictionary", "kb")
+        assert f"{model}: its manifest has no `{key}`" in error
+    path.write_text(json.dumps({**whole, "search": {"beam": 5}}), encoding="utf-8")
+    error = fails(1, "evaluate", model, corpus, "--dictionary", "kb")
+    assert str(model) in error and "`search`" in error and "beam" in error
 
 
 def test_no_such_model(fails, corpus, tmp_path):

@@ -35,6 +35,15 @@ def evaluate(
     train: Annotated[
         list[Path] | None, typer.Option(help="Training corpus: names for kb+train, and what is seen. Repeatable.")
     ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="Format of the corpora: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, or auto."
+        ),
+    ] = "auto",
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the corpora, where it is not UTF-8 (for example cp1252).")
+    ] = None,
     preset: Presets = _DEFAULT_PRESETS,
     ambiguous: Ambiguous = None,
     composite: Composite = None,
@@ -83,8 +92,8 @@ def evaluate(
         for p in preset
     }
     policy = policies[preset[0]]  # all presets agree on dictionary and mentions, and overrides hold for all
-    documents = load_corpus(locate(corpus))[:limit]
-    training = [document for path in train or () for document in load_corpus(locate(path))]
+    documents = load_corpus(locate(corpus), format, encoding=encoding)[:limit]
+    training = [d for path in train or () for d in load_corpus(locate(path), format, encoding=encoding)]
     linker = open_linker(
         model if model in LEXICAL else locate(model),
         load_kb(locate(kb)) if kb else None,

@@ -126,7 +126,7 @@ def build(
         on_duplicate="merge" if duplicates is OnDuplicate.MERGE else "error",
     )
     if tokenizer is not None:
-        kb = _without_unspellable(kb, tokenizer)
+        kb = _without_unspellable(kb, locate(tokenizer))
     _save(kb, output, as_json)
 
 
@@ -152,7 +152,7 @@ def info(
     if name is not None and concept_id is not None:
         raise UsageError("--name and --id are two questions. Ask one at a time.")
     if verify:
-        verify_parts(kb)
+        verify_parts(locate(kb))
     opened = load_kb(locate(kb))
     if name is not None:
         print_name(opened, name, as_json)
@@ -247,7 +247,7 @@ def subset(
 
     if type is None and prefix is None and ids is None:
         raise UsageError("no filter given. Pass --type, --prefix or --ids.")
-    wanted = None if ids is None else {line.strip() for _, line in read_lines(ids) if line.strip()}
+    wanted = None if ids is None else {line.strip() for _, line in read_lines(locate(ids)) if line.strip()}
     _save(load_kb(locate(kb)).subset(types=type, prefixes=prefix, ids=wanted), output, as_json)
 
 
@@ -264,6 +264,8 @@ def _table_columns(
     """The columns of a table, or None where no option names one."""
     from genlink.kb.readers import TableColumns
 
+    if separator == "":
+        raise UsageError("--separator is empty, expected what stands between the values of a field, for example ';'.")
     if separator is not None and not (synonyms or types or alternative_ids or xrefs):
         raise UsageError("--separator is for columns of several values. Name one, for example --synonym-column.")
     if not any((id_column, name_column, synonyms, definition, types, alternative_ids, xrefs)):
@@ -344,6 +346,7 @@ def _given_names(
         return {concept_id: names or []}
     if names or path is None:
         raise UsageError("--name belongs to --id, not to --from.")
+    path = locate(path)
     by_id: dict[str, list[str]] = {}
     alone: dict[str, list[str]] = {}
     for number, line in read_lines(path):

@@ -27,6 +27,15 @@ def link(
     kb: Annotated[
         Path | None, typer.Option(help="Knowledge base, a directory or a file; a model directory has its own.")
     ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="Format of the corpus: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, or auto."
+        ),
+    ] = "auto",
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the corpus, where it is not UTF-8 (for example cp1252).")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write; for a corpus it is needed.")] = None,
     to: Annotated[
         str, typer.Option(help="Form of the output: predictions, or jsonl or pubtator with the ids filled in.")
@@ -44,7 +53,7 @@ def link(
 
     \b
     Examples:
-      genlink link runs/demo/model --text "A history of [[carcinoma of the breast]] and [[T2 diabetes]]."
+      genlink link runs/demo/model --text "History of [[acute inflammation of the pancreas]] and [[type C hepatitis]]."
       genlink link runs/demo/model corpus.pubtator --to pubtator --output linked.pubtator
       genlink link tfidf corpus.jsonl --kb diseases.jsonl --output predictions.jsonl
     """
@@ -60,7 +69,13 @@ def link(
         raise UsageError("Say where to write the predictions: --output FILE.")
     if to not in ("predictions", "jsonl", "pubtator"):
         raise UsageError(f"`{to}` is no form of output: choose predictions, jsonl or pubtator.")
-    documents = [marked_document(text)] if text is not None else load_corpus(locate(corpus or ""))
+    if text is not None and output is None and to != "predictions":
+        raise UsageError(f"--to {to} is the form of a file: name it with --output, or leave out --to.")
+    if text is not None and (format != "auto" or encoding is not None):
+        raise UsageError("--format and --encoding are those of a corpus: --text has none.")
+    documents = (
+        [marked_document(text)] if text is not None else load_corpus(locate(corpus or ""), format, encoding=encoding)
+    )
     linker = open_linker(
         model if model in LEXICAL else locate(model),
         load_kb(locate(kb)) if kb else None,

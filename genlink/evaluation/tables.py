@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from genlink.errors import DataError, FormatError
+from genlink.evaluation.policy import PRESETS
 from genlink.evaluation.results import read_result
 
 __all__ = ["fill_tables", "render_output", "render_table"]
@@ -56,7 +58,8 @@ def render_output(path: Path) -> str:
 def render_table(topic: Path) -> str:
     """A Markdown table of a folder's result files, a row each, by ``order`` and then by ``name`` in their settings.
 
-    Shares become per cent here and nowhere before.
+    Shares become per cent here and nowhere before. Raises DataError for a topic without files, and for a score that a
+    preset was overridden for: its column would promise another policy.
     """
     paths = sorted(topic.glob("*.json"))
     if not paths:
@@ -77,7 +80,10 @@ def _named(path: Path) -> dict[str, Any]:
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     angel, strict = (record["metrics"].get(preset, {}) for preset in ("angel", "strict"))
-    dictionaries = {policy["dictionary"] for policy in record["settings"].get("policies", {}).values()}
+    policies = record["settings"].get("policies", {})
+    for preset, policy in policies.items():
+        _check_preset(record["name"], preset, policy)
+    dictionaries = {policy["dictionary"] for policy in policies.values()}
     return (
         str(record["name"]).replace("|", "\\|"),
         ", ".join(sorted(dictionaries)) or "–",
@@ -86,6 +92,19 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _per_cent(strict.get("acc@1")),
         str(record["n"]),
     )
+
+
+def _check_preset(name: str, preset: str, policy: Mapping[str, Any]) -> None:
+    """The dictionary has a column of its own; in all else a row has to keep to the preset that it is filed under."""
+    if preset not in PRESETS:
+        return
+    rules = asdict(PRESETS[preset])
+    if changed := [rule for rule in rules if rule != "dictionary" and policy.get(rule) != rules[rule]]:
+        found = ", ".join(f"{rule} is {policy.get(rule)}, not {rules[rule]}" for rule in changed)
+        raise DataError(
+            f"result `{name}`: its scores under `{preset}` are not by that preset ({found}). Evaluate it again without "
+            "overriding the preset, or keep it out of the tables."
+        )
 
 
 def _plain_table(metrics: Mapping[str, Any], columns: Sequence[str]) -> str:

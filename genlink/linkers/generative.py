@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ __all__ = ["GenerativeLinker", "SearchSettings", "saved_template"]
 logger = logging.getLogger(__name__)
 
 KIND, FORMAT_VERSION = "generative linker", 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,32 +217,33 @@ class GenerativeLinker:
         directory = Path(directory)
         manifest = read_manifest(directory, KIND, FORMAT_VERSION)
         model, tokenizer = load_bart(str(directory), download=False)
-        if tokenizer_hash(tokenizer) != manifest["tokenizer_hash"]:
+        if tokenizer_hash(tokenizer) != _fact(directory, manifest, "tokenizer_hash"):
             raise ModelError(
                 f"{directory}: the tokenizer is not the one that the names were spelled with. Copy the original "
                 "tokenizer.json back, or train and save the model again with genlink train."
             )
-        if sum(p.numel() for p in model.parameters()) != manifest["parameters"]:
+        if sum(p.numel() for p in model.parameters()) != _fact(directory, manifest, "parameters"):
             raise ModelError(f"{directory}: the weights are of a model of another size. Copy the original ones back.")
         saved_kb, trie = KnowledgeBase.open(directory / "kb"), None
         if kb is not None:
             _check_normalisation(kb, saved_kb)
-        elif saved_kb.content_hash != manifest["kb_hash"]:
+        elif saved_kb.content_hash != _fact(directory, manifest, "kb_hash"):
             raise ModelError(
                 f"{directory}: kb/ is not the knowledge base that the trie was built from. Copy the original kb/ back, "
                 "or give the wanted one with --kb."
             )
         else:
             trie = NameTrie.open(directory / "trie")
-            if trie.n_names != manifest["names"] or int(trie.leaf_name.max()) >= saved_kb.n_keys:
+            names = _fact(directory, manifest, "names")
+            if trie.n_names != names or int(trie.leaf_name.max()) >= saved_kb.n_keys:
                 raise ModelError(f"{directory}: trie/ was not built from kb/. Copy the original trie/ back.")
         return cls(
             model,
             tokenizer,
             saved_kb if kb is None else kb,
-            template=Template(**manifest["template"]),
-            search=SearchSettings(**manifest["search"]),
-            preprocessing=Preprocessing(**manifest["preprocessing"]),
+            template=_settings(Template, directory, manifest, "template"),
+            search=_settings(SearchSettings, directory, manifest, "search"),
+            preprocessing=_settings(Preprocessing, directory, manifest, "preprocessing"),
             trie=trie,
         )
 
@@ -256,10 +259,32 @@ class GenerativeLinker:
 
 
 def saved_template(directory: Path) -> Template | None:
-    """The template that a model directory was trained with; None for any other checkpoint."""
+    """The template that a model directory was trained with; None for any other checkpoint.
+
+    Raises ModelError where the directory's manifest does not hold it.
+    """
     if not has_manifest(directory, KIND):
         return None
-    return Template(**read_manifest(directory, KIND, FORMAT_VERSION)["template"])
+    return _settings(Template, directory, read_manifest(directory, KIND, FORMAT_VERSION), "template")
+
+
+def _fact(directory: Path, manifest: Mapping[str, Any], key: str) -> Any:
+    if key not in manifest:
+        raise ModelError(
+            f"{directory}: its manifest has no `{key}`. Copy the original manifest.json back, or train and save the "
+            "model again with genlink train."
+        )
+    return manifest[key]
+
+
+def _settings(kind: type[T], directory: Path, manifest: Mapping[str, Any], key: str) -> T:
+    try:
+        return kind(**_fact(directory, manifest, key))
+    except TypeError as error:
+        reason = str(error).split("() ")[-1]
+        raise ModelError(
+            f"{directory}: `{key}` of its manifest cannot be read ({reason}). Copy the original manifest.json back."
+        ) from None
 
 
 def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameTrie:

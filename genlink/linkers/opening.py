@@ -45,7 +45,7 @@ def open_linker(
     """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
 
     ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves them as saved.
-    Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model.
+    Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model or device.
     """
     if model in LEXICAL:
         if kb is None:
@@ -62,4 +62,11 @@ def open_linker(
     linker = GenerativeLinker.load(model, kb=kb)
     search = linker.search
     search = replace(search, beams=beams or search.beams, batch_size=batch_size or search.batch_size)
-    return linker.with_search(search).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return linker.with_search(search).to(device)
+    except (AssertionError, RuntimeError) as error:  # torch built without CUDA fails by an assertion
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UsageError(
+            f"the model cannot be moved to --device {device} ({reason}). Use cpu, cuda or cuda:0."
+        ) from None

@@ -13,6 +13,7 @@ import genlink.files
 from genlink.files import read_jsonl, read_lines
 from genlink.text import normalise
 
+README = Path(__file__).parents[2] / "README.md"
 DATA = Path(genlink.files.__file__).parent / "demo" / "data"
 SPLITS = ("train", "heldout")
 
@@ -138,6 +139,24 @@ def test_a_fifth_of_the_heldout_diseases_is_new():
 def test_most_mentions_are_no_dictionary_names_but_some_are(split: str, dictionary: dict[str, set[str]]):
     exact = share([surface in dictionary for surface in surfaces(split)])
     assert 0.15 <= exact <= 0.30
+
+
+def test_the_mentions_that_the_readme_shows_are_new_to_a_model_of_the_demo(dictionary: dict[str, set[str]]):
+    text = README.read_text(encoding="utf-8")
+    opening = re.findall(r'given \*"([^"]+)"\* in its\s+sentence\s+it answers `(DOID:\d+), ([^`]+)`', text)
+    in_python = re.findall(r'in_context\("[^"]+", "([^"]+)"', text)
+    own_names = re.findall(r'overlay\(\{"(DOID:\d+)": \["([^"]+)"\]\}\)', text)
+    at_the_command_line = re.findall(r"\[\[(.+?)\]\]", text)
+    assert (len(opening), len(in_python), len(own_names), len(at_the_command_line)) == (1, 1, 1, 2)
+    [(shown, answer, name)], [(extended, own_name)] = opening, own_names
+    held_out = dict(zip(surfaces("heldout"), gold("heldout"), strict=True))
+    known = set(dictionary) | set(surfaces("train"))
+    for surface in (shown, *in_python, *at_the_command_line):
+        assert normalise(surface) in held_out.keys() - known, surface
+    assert held_out[normalise(shown)] == answer
+    assert {disease["id"]: disease["name"] for disease in records("diseases")}[answer] == name
+    assert normalise(own_name) not in known
+    assert extended in {disease["id"] for disease in records("diseases")}
 
 
 def test_the_attribution_states_source_licence_and_the_numbers_of_today():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from genlink.errors import DataError, FormatError
+from genlink.evaluation import PRESETS
 from genlink.evaluation.tables import fill_tables, render_table
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_tables.py"
@@ -22,7 +24,7 @@ def write_result(path: Path, name: str | None, order: int, angel: float, strict:
     metrics = {"angel": {"acc@1": estimate(angel), "acc@5": estimate(0.9)}}
     if strict is not None:
         metrics["strict"] = {"acc@1": estimate(strict)}
-    policies = {preset: {"dictionary": "kb+train"} for preset in metrics}
+    policies = {preset: asdict(PRESETS[preset]) for preset in metrics}
     keys = ("command", "commit", "created", "versions", "hardware", "data", "seed")
     settings = {"name": name, "order": order, "policies": policies}
     path.write_text(json.dumps({**dict.fromkeys(keys), "n": 40, "settings": settings, "metrics": metrics}))
@@ -76,6 +78,28 @@ def test_a_result_file_that_names_its_columns_is_shown_as_it_is(tmp_path):
     header, _, row = render_table(tmp_path / "kb").splitlines()
     assert header == "|  | names | seconds |"
     assert row == "| a file | 1,234 | 0.5 |"
+
+
+@pytest.mark.parametrize(
+    ("preset", "rule", "value"),
+    [("angel", "ambiguous", "strict"), ("strict", "composite", "all"), ("angel", "mentions", "raw")],
+)
+def test_a_score_by_an_overridden_preset_is_not_shown_as_the_preset_s(root, preset, rule, value):
+    path = root / "results" / "toy" / "a.json"
+    record = json.loads(path.read_text())
+    record["settings"]["policies"][preset][rule] = value
+    path.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=f"`model`: its scores under `{preset}` .*{rule} is {value}"):
+        render_table(root / "results" / "toy")
+
+
+def test_the_dictionary_may_be_another_for_it_has_a_column(root):
+    path = root / "results" / "toy" / "a.json"
+    record = json.loads(path.read_text())
+    for policy in record["settings"]["policies"].values():
+        policy["dictionary"] = "kb"
+    path.write_text(json.dumps(record))
+    assert "| model | kb | 87.6" in render_table(root / "results" / "toy")
 
 
 def test_training_runs_have_a_table_of_their_own(tmp_path):

@@ -183,6 +183,21 @@ def test_info_prints_the_report_of_a_saved_knowledge_base_or_of_a_file(kb: Path,
     assert run_json("info", jsonl)["report"]["concepts"] == 2
 
 
+def test_every_file_that_is_read_may_lie_where_genlink_data_says(
+    kb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "names.tsv").write_text("MESH:D1\tcephalalgia\n")
+    (tmp_path / "ids.txt").write_text("MESH:D1\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("GENLINK_DATA", str(tmp_path))
+    assert run_json("info", "data/kb", "--verify")["report"]["concepts"] == 3
+    run("add", "data/kb", "--from", "data/names.tsv", "--output", "more")
+    assert KnowledgeBase.open("more").concept_ids("cephalalgia") == ("MESH:D1",)
+    run("subset", "data/kb", "--ids", "data/ids.txt", "--output", "one")
+    assert len(KnowledgeBase.open("one")) == 1
+
+
 def test_info_verify_finds_a_changed_part(kb: Path) -> None:
     concepts = (kb / "concepts.jsonl").read_bytes()
     (kb / "concepts.jsonl").write_bytes(concepts.replace(b"Headache", b"Beadache"))

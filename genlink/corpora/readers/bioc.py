@@ -51,6 +51,12 @@ def _annotations(document: Any) -> list[Any]:
     return [a for a in found if a.infons.get("CompositeRole") != "IndividualMention"]
 
 
+def _span(location: Any) -> tuple[int, int]:
+    if type(location.offset) is not int or type(location.length) is not int:  # two strings would add up to a third
+        raise TypeError(f"a location has offset {location.offset!r} and length {location.length!r}, expected numbers")
+    return location.offset, location.offset + location.length
+
+
 def _document(source: Any, path: Path, seen: set[str]) -> Document:
     if not source.id:
         raise FormatError(path, "a document has no id.")
@@ -68,7 +74,7 @@ def _document(source: Any, path: Path, seen: set[str]) -> Document:
     mentions = tuple(
         Mention(
             context=text,
-            spans=tuple((location.offset, location.offset + location.length) for location in annotation.locations),
+            spans=tuple(_span(location) for location in annotation.locations),
             text=annotation.text or "",
             document_id=document_id,
             mention_id=mention_id,
@@ -127,8 +133,8 @@ def read_bioc_json(path: str | Path, *, encoding: str | None = None) -> Iterator
     seen: set[str] = set()
     for record in value:
         try:
-            document = biocjson.fromJSON(record, "BioCDocument")
-        except (KeyError, TypeError) as error:
+            document = _document(biocjson.fromJSON(record, "BioCDocument"), path, seen)
+        except (AttributeError, KeyError, TypeError) as error:
             at = record.get("id", "?") if isinstance(record, dict) else json.dumps(record)[:40]
             raise FormatError(path, f"document {at} is not BioC ({type(error).__name__}: {error}).") from None
-        yield _document(document, path, seen)
+        yield document

@@ -1,0 +1,163 @@
+"""``genlink link``: a marked text is answered on the screen, a corpus in the form that was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from genlink.cli.app import main
+from genlink.corpora import load_corpus, offset_problems
+from genlink.evaluation import read_predictions
+
+DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\n"
+# Two documents; the last mention is in no dictionary, and none has an id yet.
+CORPUS = (
+    "1|t|Asthma and heart attack.\n1|a|Both are common.\n"
+    "1\t0\t6\tAsthma\tDisease\n"
+    "1\t11\t23\theart attack\tDisease\n"
+    "\n"
+    "2|t|Gout.\n2|a|It hurts.\n"
+    "2\t0\t4\tGout\tDisease\n"
+    "\n"
+)
+ANSWERS = [("C2",), ("C1",), ()]
+
+
+class Run(Protocol):
+    def __call__(self, *arguments: object) -> tuple[int, str, str]: ...
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """`genlink link exact --kb <the tiny dictionary>` with more arguments: exit code, stdout, stderr."""
+    dictionary = tmp_path / "dictionary.txt"
+    dictionary.write_text(DICTIONARY, encoding="utf-8")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        command = ["genlink", "link", "exact", *map(str, arguments), "--kb", str(dictionary)]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.pubtator"
+    path.write_text(CORPUS, encoding="utf-8")
+    return path
+
+
+def test_a_marked_text_is_answered_with_its_concepts(run: Run) -> None:
+    code, out, err = run("--text", "A history of [[Heart attack]] and [[gout]].")
+    assert (code, err) == (0, "")
+    heading, first, second = out.strip().splitlines()
+    assert heading.split()[0] == "mention"
+    assert all(word in first for word in ("Heart attack", "C1", "heart attack"))
+    assert "gout" in second and "nothing found" in second
+    assert "[[" not in out
+
+
+def test_predictions_can_be_read_and_scored_again(run: Run, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "predictions.jsonl"
+    code, out, err = run(corpus, "--output", output)
+    assert (code, out) == (0, "")
+    assert "3 predictions" in err and "predictions.jsonl" in err
+    records = list(read_predictions(output))
+    assert [(r.document_id, r.mention_id, r.text, r.spans) for r in records] == [
+        ("1", "0", "Asthma", ((0, 6),)),
+        ("1", "1", "heart attack", ((11, 23),)),
+        ("2", "0", "Gout", ((0, 4),)),
+    ]
+    assert [tuple(c.concept_id for c in r.candidates) for r in records] == ANSWERS
+
+
+def test_predictions_of_a_marked_text_can_be_kept_too(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "predictions.jsonl"
+    assert run("--text", "No [[asthma]].", "--output", output)[:2] == (0, "")
+    [record] = read_predictions(output)
+    assert (record.text, record.spans, record.candidates[0].concept_id) == ("asthma", ((3, 9),), "C2")
+
+
+def test_pubtator_comes_back_as_it_was_with_the_ids_filled_in(run: Run, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "linked.pubtator"
+    assert run(corpus, "--to", "pubtator", "--output", output)[0] == 0
+    # NIL, which PubTator writes as -1, is the answer for a mention of which nothing was found.
+    filled = CORPUS.replace("Asthma\tDisease", "Asthma\tDisease\tC2")
+    filled = filled.replace("heart attack\tDisease", "heart attack\tDisease\tC1")
+    assert output.read_text(encoding="utf-8") == filled.replace("Gout\tDisease", "Gout\tDisease\t-1")
+
+
+@pytest.mark.parametrize("to", ["jsonl", "pubtator"])
+def test_texts_and_offsets_of_a_linked_corpus_are_those_it_came_with(
+    run: Run, corpus: Path, tmp_path: Path, to: str
+) -> None:
+    output = tmp_path / f"linked.{to}"
+    assert run(corpus, "--to", to, "--output", output)[0] == 0
+    before, after = load_corpus(corpus), load_corpus(output)
+    assert [(d.document_id, d.text, d.passages) for d in after] == [(d.document_id, d.text, d.passages) for d in before]
+    old, new = ([m for d in documents for m in d.mentions] for documents in (before, after))
+    assert [(m.spans, m.text, m.type) for m in new] == [(m.spans, m.text, m.type) for m in old]
+    assert [m.gold for m in old] == [None] * 3
+    assert [tuple(m.gold_ids) for m in new] == ANSWERS and new[2].is_nil
+    assert not [problem for document in after for problem in offset_problems(document)]
+
+
+def test_jsonl_is_one_document_a_line(run: Run, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "linked.jsonl"
+    assert run(corpus, "--to", "jsonl", "--output", output)[0] == 0
+    documents = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [[mention["gold"] for mention in document["mentions"]] for document in documents] == [
+        [[["C2"]], [["C1"]]],
+        [[[]]],
+    ]
+
+
+def assert_usage_error(outcome: tuple[int, str, str], *words: str) -> None:
+    code, out, err = outcome
+    assert (code, out) == (2, "")
+    [line] = err.splitlines()
+    assert line.startswith("error: ") and all(word in line for word in words)
+
+
+def test_a_text_that_marks_no_mention_is_a_usage_error(run: Run) -> None:
+    assert_usage_error(run("--text", "A history of asthma."), "--text", "double brackets")
+
+
+def test_a_corpus_needs_an_output(run: Run, corpus: Path) -> None:
+    assert_usage_error(run(corpus), "--output")
+
+
+def test_an_unknown_form_of_output_is_a_usage_error_and_writes_nothing(run: Run, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "linked.xml"
+    outcome = run(corpus, "--to", "bioc", "--output", output)
+    assert_usage_error(outcome, "bioc", "predictions", "jsonl", "pubtator")
+    assert not output.exists()
+
+
+def test_a_corpus_or_a_text_and_not_both(run: Run, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "predictions.jsonl"
+    assert_usage_error(run("--output", output), "corpus", "--text")
+    assert_usage_error(run(corpus, "--text", "No [[asthma]].", "--output", output), "corpus", "--text")
+    assert not output.exists()
+
+
+def test_a_text_has_neither_format_nor_encoding_and_its_answers_no_form_without_a_file(run: Run) -> None:
+    assert_usage_error(run("--text", "No [[asthma]].", "--to", "pubtator"), "--to pubtator", "--output")
+    assert_usage_error(run("--text", "No [[asthma]].", "--format", "pubtator"), "--format")
+    assert_usage_error(run("--text", "No [[asthma]].", "--encoding", "cp1252"), "--encoding")
+
+
+def test_a_corpus_is_read_in_the_format_and_the_encoding_that_are_given(run: Run, tmp_path: Path) -> None:
+    path, output = tmp_path / "corpus.data", tmp_path / "predictions.jsonl"
+    path.write_bytes("1|t|Ménière and asthma.\n1\t12\t18\tasthma\tDisease\n".encode("cp1252"))
+    assert run(path, "--format", "pubtator", "--encoding", "cp1252", "--output", output)[0] == 0
+    [record] = read_predictions(output)
+    assert (record.text, record.candidates[0].concept_id) == ("asthma", "C2")
