@@ -53,7 +53,7 @@ def demo(
 ) -> None:
     """Train a small linker from scratch on a bundled toy corpus, and set it beside the trivial baselines.
 
-    Needs no download and about two minutes on two processor cores.
+    Needs no download and a few minutes on two processor cores.
 
     \b
     Examples:
