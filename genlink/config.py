@@ -187,7 +187,7 @@ class TrainConfig(_Strict):
     finetune: FinetuneConfig | None = None
     dev: DevConfig | None = None
     target_tokens: int = Field(64, ge=4)
-    """The longest name, in tokens; longer ones are cut in training and left out of the search."""
+    """The longest name, in tokens; of longer ones the beginning is learnt and left out of the search."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the hardware computes in it, else fp32."""
     checkpoint_every: int = Field(500, ge=1)

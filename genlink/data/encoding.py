@@ -138,9 +138,12 @@ class Encoding:
         return [[self.decoder_start, *ids[-template.prefix_tokens :]] for ids in self._ids(texts)]
 
     def examples(self, prompts: Sequence[Prompt], keys: Sequence[str], target_tokens: int) -> list[Example]:
-        """Training examples: ``keys`` are the names to generate, cut to ``target_tokens``."""
+        """Training examples: ``keys`` are the names to generate.
+
+        Of a name with more than ``target_tokens`` the beginning is learnt, and no end where it does not end.
+        """
         return [
-            Example(source, prefix, [*name[: target_tokens - 1], self.end])
+            Example(source, prefix, [*name, self.end][:target_tokens])
             for source, prefix, name in zip(
                 self.sources(prompts), self.prefixes(prompts), self.names(keys), strict=True
             )

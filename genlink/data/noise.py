@@ -93,6 +93,8 @@ def _plural(words: list[str], rng: np.random.Generator) -> list[str]:
         word = word[:-1] + "ies"
     elif word.endswith("is"):
         word = word[:-2] + "es"
+    elif word.endswith(("ss", "us", "sh", "ch", "x", "z")):
+        word += "es"
     else:
         word += "s"
     return [*words[:i], word, *words[i + 1 :]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -50,6 +51,18 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, words: Sequence[str] 
 
 
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of everything that decides how a text is split: two tokenizers with it spell alike."""
-    probe = tokenizer.backend_tokenizer.to_str()
-    return hashlib.sha256(probe.encode()).hexdigest()
+    """A hash of what decides how a text is split: two tokenizers with it spell alike.
+
+    Taken of tokens, merges and text preparation, not of the file: padding, truncation and the version of the library
+    that wrote it change the file and no spelling.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = state["model"]
+    decisive = {
+        "vocab": tokenizer.get_vocab(),
+        "merges": [" ".join(merge) if isinstance(merge, list) else merge for merge in model.get("merges", [])],
+        "unknown": model.get("unk_token"),
+        "normalizer": state.get("normalizer"),
+        "pre_tokenizer": state.get("pre_tokenizer"),
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

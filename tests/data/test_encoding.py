@@ -116,11 +116,12 @@ def test_the_decoder_is_given_its_start_token_and_the_prefix(word_tokenizer, sur
     assert ids == [START_OF_DECODER, *word_tokenizer.convert_tokens_to_ids(prefix.split())]
 
 
-def test_an_example_ends_with_the_end_token_and_a_long_name_is_cut(word_tokenizer):
+def test_an_example_ends_with_the_end_token_unless_its_name_is_cut(word_tokenizer):
     encoding = Encoding(word_tokenizer, Template(), Normalisation(), START_OF_DECODER)
     whole, cut = encoding.examples([Prompt("m"), Prompt("m")], ["a b c", "a b c d e"], target_tokens=4)
-    a, b, c = word_tokenizer.convert_tokens_to_ids(["a", "b", "c"])
-    assert whole.target == cut.target == [a, b, c, encoding.end]
+    a, b, c, d = word_tokenizer.convert_tokens_to_ids(["a", "b", "c", "d"])
+    assert whole.target == [a, b, c, encoding.end]
+    assert cut.target == [a, b, c, d]
     assert whole.cost == len(whole.source) + len(whole.prefix) + 4
 
 

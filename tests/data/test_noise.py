@@ -66,6 +66,8 @@ def test_every_kind_of_noise_happens(kind, noised):
         ("biopsies", "biopsy"),
         ("tumours", "tumour"),
         ("stenosis", "stenoses"),
+        ("abscess", "abscesses"),
+        ("virus", "viruses"),
         ("moth s lung", "moth lung"),
     ],
 )

@@ -57,4 +57,6 @@ def test_the_hash_survives_saving_and_use(byte_tokenizer, tmp_path):
     byte_tokenizer("a")
     byte_tokenizer.save_pretrained(tmp_path)
     assert tokenizer_hash(byte_tokenizer) == before
+    byte_tokenizer.backend_tokenizer.enable_truncation(max_length=4)
+    assert tokenizer_hash(byte_tokenizer) == before
     assert tokenizer_hash(AutoTokenizer.from_pretrained(tmp_path)) == before
