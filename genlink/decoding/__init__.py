@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from genlink.decoding.beam import Hypothesis, Session, beam_search
+from genlink.decoding.beam import Beam
+from genlink.decoding.best_first import Exact, LazyBeam
+from genlink.decoding.driver import Session, run_searches
 from genlink.decoding.scorer import BartScorer, BartSession
+from genlink.decoding.search import Hypothesis, Search, SearchResult
 
-__all__ = ["BartScorer", "BartSession", "Hypothesis", "Session", "beam_search"]
+__all__ = [
+    "BartScorer",
+    "BartSession",
+    "Beam",
+    "Exact",
+    "Hypothesis",
+    "LazyBeam",
+    "Search",
+    "SearchResult",
+    "Session",
+    "run_searches",
+]

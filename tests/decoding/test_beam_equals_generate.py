@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genlink.decoding import BartScorer, beam_search
+from genlink.decoding import BartScorer, Beam, Hypothesis, LazyBeam, run_searches
 
 START, BOS, END, PAD = 2, 0, 2, 1
 
@@ -90,26 +90,32 @@ def generate(model, ids, mask, prefix: list[int], trie, beams: int) -> list[list
     return results
 
 
+def search(session, trie, n_mentions: int, beams: int, k: int, kind=Beam) -> list[tuple[Hypothesis, ...]]:
+    results = run_searches(session, [kind(trie, beams, k) for _ in range(n_mentions)])
+    return [result.hypotheses for result in results]
+
+
 def assert_same(found, expected) -> None:
     assert [[h.name for h in hypotheses] for hypotheses in found] == [[name for name, _ in e] for e in expected]
     for hypotheses, pairs in zip(found, expected, strict=True):
         np.testing.assert_allclose([h.score for h in hypotheses], [score for _, score in pairs], atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [Beam, LazyBeam])
 @pytest.mark.parametrize("beams", [2, 5, 10])
 @pytest.mark.parametrize("prefix", [[START], [START, BOS, 40, 41]], ids=["start", "prefix"])
-def test_a_padded_batch_gets_the_same_lists_and_scores(trained, names, build_trie, beams, prefix) -> None:
+def test_a_padded_batch_gets_the_same_lists_and_scores(trained, names, build_trie, beams, prefix, kind) -> None:
     trie = build_trie(names)
     ids, mask = noisy_copies(names[:24], np.random.default_rng(1))
     assert not mask.all()
-    found = beam_search(BartScorer(trained).begin(ids, mask, [prefix] * 24), trie, 24, beams=beams, k=beams)
+    found = search(BartScorer(trained).begin(ids, mask, [prefix] * 24), trie, 24, beams, k=beams, kind=kind)
     assert_same(found, generate(trained, ids, mask, prefix, trie, beams))
 
 
 def test_a_single_mention_gets_the_same_list_and_scores(trained, names, build_trie) -> None:
     trie = build_trie(names)
     ids, mask = noisy_copies(names[7:8], np.random.default_rng(2))
-    found = beam_search(BartScorer(trained).begin(ids, mask, [[START]]), trie, 1, beams=5, k=5)
+    found = search(BartScorer(trained).begin(ids, mask, [[START]]), trie, 1, beams=5, k=5)
     assert_same(found, generate(trained, ids, mask, [START], trie, 5))
 
 
@@ -117,14 +123,14 @@ def test_beams_miss_names_that_brute_force_finds_so_the_comparison_is_not_trivia
     trie = build_trie(names)
     ids, mask = noisy_copies(names[:24], np.random.default_rng(1))
     scorer, prefixes = BartScorer(trained), [[START]] * 24
-    narrow = beam_search(scorer.begin(ids, mask, prefixes), trie, 24, beams=5, k=5)
-    whole = beam_search(scorer.begin(ids, mask, prefixes), trie, 24, beams=len(names), k=5)
+    narrow = search(scorer.begin(ids, mask, prefixes), trie, 24, beams=5, k=5)
+    whole = search(scorer.begin(ids, mask, prefixes), trie, 24, beams=len(names), k=5)
     assert any([h.name for h in a] != [h.name for h in b] for a, b in zip(narrow, whole, strict=True))
 
 
 def test_fewer_names_than_beams_gives_the_same_names_without_junk(trained, names, build_trie) -> None:
     trie = build_trie(names[:3])
     ids, mask = noisy_copies(names[:6], np.random.default_rng(4))
-    found = beam_search(BartScorer(trained).begin(ids, mask, [[START]] * 6), trie, 6, beams=5, k=5)
+    found = search(BartScorer(trained).begin(ids, mask, [[START]] * 6), trie, 6, beams=5, k=5)
     assert [len(hypotheses) for hypotheses in found] == [3] * 6
     assert_same(found, generate(trained, ids, mask, [START], trie, 5))

@@ -1,70 +1,22 @@
-"""The search alone, under scores from a table: no model, no tensor."""
+"""Beam search under scores from a table: no model, no tensor."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import END, A, B, C, D, FakeSession, brute_force, build, name_lists, names_of, random_scores, seeds
 
-from genlink.decoding import Hypothesis, beam_search
-from genlink.trie import NameTrie
-
-END = 2
-A, B, C, D = 3, 4, 5, 6
-sequences = st.lists(st.sampled_from([A, B, C, D]), min_size=1, max_size=4).map(tuple)
-name_lists = st.lists(sequences, min_size=1, max_size=25, unique=True)
-seeds = st.integers(0, 2**32 - 1)
-LogProb = Callable[[int, tuple[int, ...], int], float]
+from genlink.decoding import Beam, Hypothesis, run_searches
+from genlink.decoding.search import NameConcepts
 
 
-def random_scores(seed: int) -> LogProb:
-    """Log-probabilities over a vocabulary of ten, drawn anew for each mention and prefix."""
-
-    def log_prob(mention: int, prefix: tuple[int, ...], token: int) -> float:
-        logits = np.random.default_rng([seed, mention, *prefix]).normal(scale=2, size=10)
-        return float(logits[token] - np.log(np.exp(logits).sum()))
-
-    return log_prob
-
-
-class FakeSession:
-    """Slots are places in a list of the prefixes fed so far, shared by all mentions."""
-
-    def __init__(self, log_prob: LogProb, n_mentions: int) -> None:
-        self.log_prob = log_prob
-        self.root_slots = np.arange(n_mentions)
-        self.prefixes: list[tuple[int, ...]] = [()] * n_mentions
-        self.fed: list[tuple[int, tuple[int, ...]]] = []
-
-    def extend(self, mentions, parents, tokens):
-        assert len(mentions) == len(parents) == len(tokens) > 0
-        for mention, parent, token in zip(mentions, parents, tokens, strict=True):
-            self.prefixes.append((*self.prefixes[parent], int(token)))
-            self.fed.append((int(mention), self.prefixes[-1]))
-        return np.arange(len(self.prefixes) - len(tokens), len(self.prefixes))
-
-    def log_probs(self, mentions, slots, child_rows, child_tokens):
-        assert (np.diff(child_rows) >= 0).all()
-        rows = zip(child_rows, child_tokens, strict=True)
-        return np.array([self.log_prob(int(mentions[r]), self.prefixes[slots[r]], int(t)) for r, t in rows], np.float32)
-
-
-def build(names: list[tuple[int, ...]]) -> NameTrie:
-    return NameTrie.build([t for name in names for t in name], np.cumsum([0, *map(len, names)]), END)
-
-
-def brute_force(log_prob: LogProb, names: list[tuple[int, ...]], mention: int) -> list[Hypothesis]:
-    """Every name, best first."""
-    closed = [(*name, END) for name in names]
-    scores = [sum(log_prob(mention, name[:i], token) for i, token in enumerate(name)) for name in closed]
-    return sorted((Hypothesis(i, s) for i, s in enumerate(scores)), key=lambda h: (-h.score, h.name))
-
-
-def names_of(hypotheses: list[Hypothesis]) -> list[int]:
-    return [h.name for h in hypotheses]
+def beam_search(
+    session: FakeSession, trie, n_mentions: int, beams: int, k: int, name_concepts: NameConcepts | None = None
+) -> list[list[Hypothesis]]:
+    searches = [Beam(trie, beams, k, name_concepts) for _ in range(n_mentions)]
+    return [list(result.hypotheses) for result in run_searches(session, searches)]
 
 
 @given(name_lists, seeds, st.integers(1, 30))
@@ -203,9 +155,8 @@ def test_no_mentions_no_results() -> None:
 
 
 @pytest.mark.parametrize(
-    ("beams", "k", "n_mentions", "message"),
-    [(0, 1, 1, "must be positive"), (1, 0, 1, "must be positive"), (2, 3, 1, "at most"), (2, 2, 5, "session of 1")],
+    ("beams", "k", "message"), [(0, 1, "must be positive"), (1, 0, "must be positive"), (2, 3, "at most")]
 )
-def test_an_impossible_search_is_refused(beams: int, k: int, n_mentions: int, message: str) -> None:
+def test_an_impossible_search_is_refused(beams: int, k: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        beam_search(FakeSession(table({}), 1), build([(A,)]), n_mentions, beams=beams, k=k)
+        Beam(build([(A,)]), beams, k)
