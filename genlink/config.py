@@ -182,12 +182,16 @@ class TrainConfig(_Strict):
     optimiser: OptimiserConfig
     template: TemplateConfig | None = None
     """What the model reads; that of the checkpoint, or the defaults, when left out."""
+    objective: Literal["full", "trie"] = "full"
+    """full: each target token over the whole vocabulary. trie: each decision over the children of its trie node."""
+    full_weight: float = Field(0.0, ge=0)
+    """Objective trie: so much of the full objective is added."""
     pairs: PairsConfig = PairsConfig()
     corpus: CorpusConfig | None = None
     finetune: FinetuneConfig | None = None
     dev: DevConfig | None = None
     target_tokens: int = Field(64, ge=4)
-    """The longest name, in tokens; of longer ones the beginning is learnt and left out of the search."""
+    """The longest name, in tokens; of longer ones the beginning is learnt, and they are left out of the trie."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the hardware computes in it, else fp32."""
     checkpoint_every: int = Field(500, ge=1)
@@ -202,6 +206,10 @@ class TrainConfig(_Strict):
             raise ValueError("stage pretrain reads no corpus: leave out corpus and finetune")
         if self.stage == "pretrain" and self.pairs.training_names:
             raise ValueError("stage pretrain has no training mentions: leave out pairs.training_names")
+        if self.objective == "full" and self.full_weight:
+            raise ValueError("full_weight adds to objective trie: choose that, or leave out full_weight")
+        if self.objective == "trie" and self.optimiser.label_smoothing and not self.full_weight:
+            raise ValueError("optimiser.label_smoothing needs objective full, or trie with full_weight above 0")
         template, shape = self.template or TemplateConfig(), self.model.shape
         if self.pairs.clause > 0 and template.context_tokens == 0 and (shape or self.template):
             raise ValueError("pairs.clause needs template.context_tokens above 0")

@@ -73,6 +73,13 @@ def test_a_recipe_survives_being_written_and_read(read):
         ({"pairs": {"clause": 0.1}}, "pairs.clause needs template.context_tokens above 0."),
         ({"pairs": {"synonym": 0, "noise": 0, "identity": 0}}, "pairs: synonym, noise, identity and clause are all 0"),
         ({"template": {"prefix": "is"}}, "template: prefix 'is' must hold {mention}, or be empty."),
+        ({"objective": "tree"}, "`objective`: Input should be 'full' or 'trie', found 'tree'."),
+        ({"objective": "trie", "full_weight": -1}, "`full_weight`: Input should be greater than or equal to 0, found"),
+        ({"full_weight": 0.1}, "full_weight adds to objective trie: choose that, or leave out full_weight."),
+        (
+            {"objective": "trie", "optimiser": {"steps": 1, "label_smoothing": 0.1}},
+            "optimiser.label_smoothing needs objective full, or trie with full_weight above 0.",
+        ),
         ({"template": {"source_tokens": 129}}, "template.source_tokens is above model.shape.max_positions."),
         # 48 tokens of prefix, the decoder start, and names of up to 80 do not fit 128 positions.
         ({"target_tokens": 80}, "template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions."),
@@ -91,6 +98,12 @@ def test_a_mistake_is_one_line_with_the_file_and_the_key(read, sections, problem
 
 def test_the_longest_that_fits_is_accepted(read):
     assert read(changed(target_tokens=79, template={"source_tokens": 128})).target_tokens == 79
+
+
+def test_the_part_of_the_full_objective_may_be_smoothed(read):
+    config = read(changed(objective="trie", full_weight=0.3, optimiser={"steps": 1, "label_smoothing": 0.1}))
+    assert (config.full_weight, config.optimiser.label_smoothing) == (0.3, 0.1)
+    assert (read(RECIPE).objective, read(RECIPE).full_weight) == ("full", 0.0)
 
 
 @pytest.mark.parametrize(

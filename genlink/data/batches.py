@@ -10,9 +10,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from genlink.data.decisions import Decisions, find_decisions
 from genlink.data.encoding import Encoding, Example
 from genlink.data.synonyms import SynonymPairs
 from genlink.data.targets import MentionTargets
+from genlink.trie import NameTrie
 
 __all__ = ["BatchSource", "FinetuneBatches", "PretrainBatches", "TensorBatch", "collate"]
 
@@ -111,27 +113,50 @@ class FinetuneBatches:
 class TensorBatch:
     """Padded examples. Shapes: source and mask (batch, S), decoder input and labels (batch, T).
 
-    ``labels`` are -100 where nothing is to be learnt: the given prefix and the padding.
+    ``labels`` are -100 where nothing is to be learnt: the given prefix and the padding. They are None where only
+    ``decisions`` are, and these are empty where no trie is.
     """
 
     source: torch.Tensor
     source_mask: torch.Tensor
     decoder_input: torch.Tensor
-    labels: torch.Tensor
+    labels: torch.Tensor | None
+    decisions: tuple[Decisions, ...] = ()
 
     def to(self, device: torch.device) -> TensorBatch:
         """The same batch on a device."""
-        moved = (t.to(device) for t in (self.source, self.source_mask, self.decoder_input, self.labels))
-        return TensorBatch(*moved)
+        return TensorBatch(
+            self.source.to(device),
+            self.source_mask.to(device),
+            self.decoder_input.to(device),
+            None if self.labels is None else self.labels.to(device),
+            tuple(decisions.to(device) for decisions in self.decisions),
+        )
 
 
 IGNORED = -100
 
 
-def collate(examples: Sequence[Example], pad: int) -> TensorBatch:
-    """Pad examples on the right. The decoder reads prefix and target but its last token; labels are shifted by one."""
-    width = max(len(e.source) for e in examples)
-    depth = max(len(e.prefix) + len(e.target) - 1 for e in examples)
+def collate(
+    examples: Sequence[Example], pad: int, trie: NameTrie | None = None, *, labelled: bool = True
+) -> TensorBatch:
+    """Pad examples on the right. The decoder reads prefix and target but its last token; labels are shifted by one.
+
+    With a trie the batch says where its targets branch. If it is not ``labelled``, nothing else can be learnt from it,
+    and the decoder reads no token behind the last decision of a target.
+
+    Raises ValueError for a target that is not in the trie, see :func:`genlink.data.decisions.walk`.
+    """
+    first_columns = [len(e.prefix) - 1 for e in examples]
+    decisions = () if trie is None else find_decisions(trie, [e.target for e in examples], first_columns)
+    if labelled:
+        fed = [len(e.prefix) + len(e.target) - 1 for e in examples]
+    else:
+        fed = [len(e.prefix) for e in examples]
+        for d in decisions:
+            for row, column in zip(d.rows.tolist(), d.columns.tolist(), strict=True):
+                fed[row] = max(fed[row], column + 1)
+    width, depth = max(len(e.source) for e in examples), max(fed)
     source = np.full((len(examples), width), pad, dtype=np.int64)
     mask = np.zeros((len(examples), width), dtype=np.int64)
     decoder_input = np.full((len(examples), depth), pad, dtype=np.int64)
@@ -139,7 +164,13 @@ def collate(examples: Sequence[Example], pad: int) -> TensorBatch:
     for row, e in enumerate(examples):
         source[row, : len(e.source)] = e.source
         mask[row, : len(e.source)] = 1
-        fed = e.prefix + e.target[:-1]
-        decoder_input[row, : len(fed)] = fed
-        labels[row, len(e.prefix) - 1 : len(fed)] = e.target
-    return TensorBatch(*(torch.from_numpy(a) for a in (source, mask, decoder_input, labels)))
+        decoder_input[row, : fed[row]] = (e.prefix + e.target)[: fed[row]]
+        if labelled:
+            labels[row, first_columns[row] : fed[row]] = e.target
+    return TensorBatch(
+        torch.from_numpy(source),
+        torch.from_numpy(mask),
+        torch.from_numpy(decoder_input),
+        torch.from_numpy(labels) if labelled else None,
+        decisions,
+    )

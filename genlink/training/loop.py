@@ -25,12 +25,13 @@ from tqdm.auto import tqdm
 from transformers import BartForConditionalGeneration
 
 from genlink.config import OptimiserConfig
-from genlink.data.batches import IGNORED, BatchSource, collate
+from genlink.data.batches import BatchSource, TensorBatch, collate
 from genlink.data.encoding import Example
 from genlink.errors import FormatError, UsageError
 from genlink.files import atomic_file, read_jsonl
 from genlink.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
-from genlink.training.losses import TargetLogits, target_loss
+from genlink.training.losses import TargetLoss
+from genlink.trie import NameTrie
 
 __all__ = ["Run", "learning_rate", "shares", "train"]
 
@@ -86,6 +87,8 @@ def train(
     seed: int,
     output: Path,
     checkpoint_every: int,
+    trie: NameTrie | None = None,
+    full_weight: float = 1.0,
     resume: bool = False,
     score: Callable[[], float] | None = None,
     score_every: int = 0,
@@ -94,6 +97,9 @@ def train(
     stop_at: int | None = None,
 ) -> Run:
     """Train ``model`` in place for ``config.steps`` steps and return what was measured.
+
+    Learnt are the target tokens over the whole vocabulary or, given a ``trie`` of all targets, each decision on their
+    ways over the children of its node, and ``full_weight`` times the former.
 
     ``score`` is called by every process every ``score_every`` steps and at the end, after the update; it returns the
     same number everywhere, and ``save_best`` is called by the main process when it is the best so far. Metrics go to
@@ -112,7 +118,8 @@ def train(
         weight_decay=config.weight_decay,
         fused=True,
     )
-    wrapped, optimiser = accelerator.prepare(TargetLogits(model), optimiser)
+    objective = TargetLoss(model, full_weight=full_weight, label_smoothing=config.label_smoothing)
+    wrapped, optimiser = accelerator.prepare(objective, optimiser)
     run, losses, checkpoint = Run(), _Losses(), output / "checkpoint"
     log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
     # What a resumed run must share with the one that it goes on with; how a step is cut up changes nothing.
@@ -122,6 +129,12 @@ def train(
         "precision": accelerator.mixed_precision,
         **config.model_dump(exclude={"micro_batch_size"}),
     }
+    if trie is not None:
+        settings |= {"objective": "trie", "full_weight": full_weight}
+
+    def tensors(examples: Sequence[Example]) -> TensorBatch:
+        return collate(examples, pad, trie, labelled=full_weight > 0).to(accelerator.device)
+
     if resume:
         if checkpoint.is_dir():
             run, losses = _resumed(checkpoint, model, _inner(optimiser), accelerator, settings)
@@ -144,7 +157,7 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(run.step, config.steps, config)
             examples = batches.batch(run.step)
-            losses.add(_step(wrapped, optimiser, examples, config, accelerator, pad))
+            losses.add(_step(wrapped, optimiser, examples, config, accelerator, tensors))
             run.step += 1
             run.examples += len(examples)
             clock.read(run)
@@ -181,18 +194,18 @@ def _step(
     examples: Sequence[Example],
     config: OptimiserConfig,
     accelerator: Accelerator,
-    pad: int,
+    tensors: Callable[[Sequence[Example]], TensorBatch],
 ) -> float:
     """One optimiser step; this process's part of the mean loss per target token."""
+    # All of them, under any objective: then losses compare, `full_weight` is a ratio of log-likelihoods, and every
+    # process knows the divisor.
     tokens = sum(len(e.target) for e in examples)
     micro_batches = shares(examples, accelerator.num_processes, accelerator.process_index, config.micro_batch_size)
     total = torch.zeros((), device=accelerator.device)
     for i, micro_batch in enumerate(micro_batches):
-        batch = collate(micro_batch, pad).to(accelerator.device)
         last = i == len(micro_batches) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
-            labels = batch.labels[batch.labels != IGNORED]
-            loss = target_loss(model(batch), labels, config.label_smoothing) / tokens
+            loss = model(tensors(micro_batch)) / tokens
             # Gradients are averaged over the processes, while our loss is a sum over them.
             accelerator.backward(loss * accelerator.num_processes)
         total += loss.detach()

@@ -18,6 +18,7 @@ from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 from genlink.config import CorpusConfig, DevConfig, FinetuneConfig, PairsConfig, TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
+from genlink.data.spelling import spell_trie
 from genlink.data.synonyms import SynonymMix, SynonymPairs
 from genlink.data.targets import MentionTargets, nearest_gold_names
 from genlink.data.tokenizer import train_tokenizer
@@ -29,11 +30,14 @@ from genlink.files import read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_kb
 from genlink.linkers.bart import fresh_bart, load_bart, set_dropout
-from genlink.linkers.generative import GenerativeLinker, SearchSettings, saved_template
+from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.model_directory import saved_template
+from genlink.linkers.search_settings import SearchSettings
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Mention
 from genlink.templates import Template
 from genlink.training.loop import Run, train
+from genlink.trie import NameTrie
 
 __all__ = ["run_stage"]
 
@@ -69,16 +73,9 @@ def run_stage(
     template = _template(config)
     model, tokenizer = _model(config, template, sources)
     set_dropout(model, config.model.dropout)
-    linker = GenerativeLinker(
-        model,
-        tokenizer,
-        dictionary,
-        template=template,
-        search=SearchSettings(beams=config.dev.beams if config.dev else 5, name_tokens=config.target_tokens),
-        # Patterns split too much where no gold tells how many parts there are: unlabelled mentions stay whole.
-        preprocessing=Preprocessing(abbreviations=config.corpus is None or config.corpus.abbreviations),
-    )
-    batches = _batches(config, sources, linker)
+    linker = _linker(config, model, tokenizer, dictionary, template)
+    batches, sources = _batches(config, sources, linker)
+    trie = _trie_of_targets(linker, sources) if config.objective == "trie" else None
     scorer = _DevScorer(config.dev, linker, accelerator) if config.dev else None
     # An earlier run is deleted only now that all that this one reads was found.
     _claim(output, config, overwrite, accelerator)
@@ -97,6 +94,8 @@ def run_stage(
         seed=config.seed,
         output=output,
         checkpoint_every=config.checkpoint_every,
+        trie=trie,
+        full_weight=config.full_weight if trie is not None else 1.0,
         resume=resume,
         score=scorer,
         score_every=config.dev.every if config.dev else 0,
@@ -154,7 +153,13 @@ def _check_recipe(output: Path, config: TrainConfig) -> None:
     """Refuse to go on with a run of another recipe; where it writes and how it cuts its batches may change."""
     if not (output / "config.json").exists():
         return
-    saved, wanted = (_comparable(recipe) for recipe in (read_json(output / "config.json"), config.model_dump()))
+    try:  # as a recipe: one written before a key was there had its default
+        begun = TrainConfig.model_validate(read_json(output / "config.json"))
+    except ValueError:
+        raise UsageError(
+            f"{output}: was begun with a recipe that this version cannot read. Start anew with --overwrite."
+        ) from None
+    saved, wanted = (_comparable(recipe.model_dump()) for recipe in (begun, config))
     for key in sorted(saved.keys() | wanted.keys()):
         if saved.get(key) != wanted.get(key):
             raise UsageError(
@@ -230,7 +235,38 @@ def _model(
     return model, tokenizer
 
 
-def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLinker) -> BatchSource:
+def _linker(
+    config: TrainConfig,
+    model: BartForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    dictionary: KnowledgeBase,
+    template: Template,
+) -> GenerativeLinker:
+    """The linker that is scored on the dev set and saved; its model is trained in place."""
+    return GenerativeLinker(
+        model,
+        tokenizer,
+        dictionary,
+        template=template,
+        search=SearchSettings(beams=config.dev.beams if config.dev else 5, name_tokens=config.target_tokens),
+        # Patterns split too much where no gold tells how many parts there are: unlabelled mentions stay whole.
+        preprocessing=Preprocessing(abbreviations=config.corpus is None or config.corpus.abbreviations),
+        normaliser=config.objective,
+    )
+
+
+def _trie_of_targets(linker: GenerativeLinker, sources: KnowledgeBase) -> NameTrie:
+    """All names that can be targets, those of the dictionary and of the pairs."""
+    keys = dict.fromkeys(kb.key(i) for kb in (linker.kb, sources) for i in range(kb.n_keys))
+    if len(keys) == linker.kb.n_keys:
+        return linker.trie
+    return spell_trie(keys, linker.encoding, linker.search.name_tokens)
+
+
+def _batches(
+    config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLinker
+) -> tuple[BatchSource, KnowledgeBase]:
+    """The batches of a stage, and the knowledge base that their pairs are drawn from."""
     mix = SynonymMix(config.pairs.synonym, config.pairs.noise, config.pairs.identity, config.pairs.clause)
     size, encoding = config.optimiser.batch_size, linker.encoding
 
@@ -238,9 +274,10 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
         return SynonymPairs(kb, mix, config.pairs.max_name_length)
 
     if config.stage == "pretrain":
-        return PretrainBatches(
+        batches = PretrainBatches(
             pairs(sources), encoding, batch_size=size, target_tokens=config.target_tokens, seed=config.seed
         )
+        return batches, sources
     assert config.corpus is not None  # the recipe of this stage has it
     settings = config.finetune or FinetuneConfig()
     mentions = _training_mentions(config.corpus)
@@ -257,7 +294,7 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
         )
     if config.pairs.training_names:
         sources = sources.overlay(training_names(mentions, sources))
-    return FinetuneBatches(
+    finetune_batches = FinetuneBatches(
         MentionTargets(labelled, linker.kb, encoding, repetition=settings.repetition, noise=settings.noise),
         pairs(sources) if settings.replay else None,
         encoding,
@@ -266,6 +303,7 @@ def _batches(config: TrainConfig, sources: KnowledgeBase, linker: GenerativeLink
         replay=settings.replay,
         seed=config.seed,
     )
+    return finetune_batches, sources
 
 
 def _training_mentions(config: CorpusConfig) -> list[Mention]:

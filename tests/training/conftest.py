@@ -9,6 +9,7 @@ from accelerate.state import AcceleratorState
 from genlink.config import OptimiserConfig
 from genlink.data.batches import PretrainBatches
 from genlink.data.encoding import Encoding
+from genlink.data.spelling import spell_trie
 from genlink.data.synonyms import SynonymMix, SynonymPairs
 from genlink.data.tokenizer import train_tokenizer
 from genlink.kb import KnowledgeBase
@@ -59,9 +60,19 @@ def make_model(tokenizer):
 
 
 @pytest.fixture(scope="session")
-def batches(kb, tokenizer):
+def encoding(tokenizer):
+    return Encoding(tokenizer, Template(), Normalisation(), decoder_start=tokenizer.eos_token_id)
+
+
+@pytest.fixture(scope="session")
+def trie(kb, encoding):
+    """The names of the dictionary."""
+    return spell_trie([kb.key(i) for i in range(kb.n_keys)], encoding, 16)
+
+
+@pytest.fixture(scope="session")
+def batches(kb, encoding):
     """Batches of eight synonym pairs."""
-    encoding = Encoding(tokenizer, Template(), Normalisation(), decoder_start=tokenizer.eos_token_id)
     pairs = SynonymPairs(kb, SynonymMix(1, 1, 1, 0), 120)
     return PretrainBatches(pairs, encoding, batch_size=8, target_tokens=16, seed=0)
 

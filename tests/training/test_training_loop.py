@@ -13,6 +13,7 @@ from genlink.data.batches import collate
 from genlink.errors import ModelError, UsageError
 from genlink.training import loop
 from genlink.training.loop import Run, train
+from genlink.training.losses import TargetLoss
 
 
 class PulledPlugError(Exception):
@@ -100,15 +101,21 @@ def assert_same_state(a: Path, b: Path) -> None:
 # Interrupted and resumed
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("stops", [(4,), (5,), (1, 2, 11)], ids=str)
-def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, dropout, stops):
-    scores = {"score": lambda: 0.5, "score_every": 6}
-    whole, _ = run(tmp_path / "whole", dropout=dropout, **scores)
+@pytest.fixture(params=["full", "trie", "both"])
+def objective(request, trie):
+    """What is learnt, as keywords of ``train``."""
+    choices = {"full": {}, "trie": {"trie": trie, "full_weight": 0.0}, "both": {"trie": trie, "full_weight": 0.3}}
+    return choices[request.param]
+
+
+@pytest.mark.parametrize(("dropout", "stops"), [(0.0, (4,)), (0.3, (5,)), (0.3, (1, 2, 11))], ids=str)
+def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, dropout, stops, objective):
+    options = {"score": lambda: 0.5, "score_every": 6, "dropout": dropout, **objective}
+    whole, _ = run(tmp_path / "whole", **options)
     for stop in stops:
-        part, _ = run(tmp_path / "parts", dropout=dropout, resume=True, stop_at=stop, **scores)
+        part, _ = run(tmp_path / "parts", resume=True, stop_at=stop, **options)
         assert part.step == stop
-    resumed, _ = run(tmp_path / "parts", dropout=dropout, resume=True, **scores)
+    resumed, _ = run(tmp_path / "parts", resume=True, **options)
     assert (resumed.step, resumed.examples, resumed.best, resumed.best_step) == (12, 96, 0.5, 6)
     assert (whole.step, whole.examples, whole.best, whole.best_step) == (12, 96, 0.5, 6)
     assert_same_state(tmp_path / "whole", tmp_path / "parts")
@@ -149,13 +156,15 @@ def test_another_model_is_refused(run, make_model, tmp_path):
         run(tmp_path, model=make_model(layers=2), resume=True)
 
 
-def test_another_recipe_or_seed_is_refused_for_it_would_be_neither_run(run, optimiser_config, tmp_path):
+def test_another_recipe_or_seed_is_refused_for_it_would_be_neither_run(run, optimiser_config, trie, tmp_path):
     run(tmp_path, stop_at=3)
     with pytest.raises(UsageError, match="checkpoint: was written with steps 12, this run has 20") as caught:
         run(tmp_path, config=optimiser_config(steps=20), resume=True)
     assert "--overwrite" in str(caught.value)
     with pytest.raises(UsageError, match="was written with seed 0, this run has 1"):
         run(tmp_path, seed=1, resume=True)
+    with pytest.raises(UsageError, match=r"was written with full_weight None, this run has 0\.3"):
+        run(tmp_path, resume=True, trie=trie, full_weight=0.3)
     # How a step is cut up changes nothing.
     assert run(tmp_path, config=optimiser_config(micro_batch_size=3), resume=True)[0].step == 12
 
@@ -187,9 +196,9 @@ def test_an_interruption_while_saving_leaves_the_checkpoint_before(run, tmp_path
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 3, 7])
-def test_eight_times_one_is_one_time_eight(run, optimiser_config, tmp_path, micro_batch_size):
-    _, whole = run(tmp_path / "whole")
-    _, cut = run(tmp_path / "cut", config=optimiser_config(micro_batch_size=micro_batch_size))
+def test_eight_times_one_is_one_time_eight(run, optimiser_config, tmp_path, micro_batch_size, objective):
+    _, whole = run(tmp_path / "whole", **objective)
+    _, cut = run(tmp_path / "cut", config=optimiser_config(micro_batch_size=micro_batch_size), **objective)
     assert close(weights(whole), weights(cut))
     losses = [[r["loss"] for r in state_of(tmp_path / name)["metrics"]] for name in ("whole", "cut")]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
@@ -216,6 +225,18 @@ def test_the_loss_is_the_mean_over_the_target_tokens_of_a_step(
     assert line == {"step": 1, "loss": line["loss"], "learning_rate": 0.005, "examples": 8}
 
 
+def test_the_loss_over_the_trie_is_divided_by_all_target_tokens_too(
+    run, make_model, batches, trie, optimiser_config, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    run(tmp_path, config=optimiser_config(micro_batch_size=3), stop_at=1, trie=trie, full_weight=0.0)
+    (line,) = state_of(tmp_path)["metrics"]
+    examples = batches.batch(0)
+    with torch.no_grad():
+        total = TargetLoss(make_model())(collate(examples, tokenizer.pad_token_id, trie, labelled=False))
+    assert line["loss"] == pytest.approx(float(total) / sum(len(e.target) for e in examples), abs=1e-5)
+
+
 def test_metrics_have_a_line_for_each_few_steps_with_the_mean_loss_of_these(run, tmp_path, monkeypatch):
     run(tmp_path / "few")
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
@@ -228,10 +249,10 @@ def test_metrics_have_a_line_for_each_few_steps_with_the_mean_loss_of_these(run,
     assert [line["learning_rate"] for line in few] == [each[i]["learning_rate"] for i in (3, 7, 11)]
 
 
-def test_training_learns(run, optimiser_config, tmp_path):
-    run(tmp_path, config=optimiser_config(steps=80), checkpoint_every=80)
+def test_training_learns(run, optimiser_config, tmp_path, objective):
+    run(tmp_path, config=optimiser_config(steps=160), checkpoint_every=160, **objective)
     losses = [line["loss"] for line in state_of(tmp_path)["metrics"]]
-    assert losses[-1] < 0.7 * losses[0]
+    assert sum(losses[-10:]) < 0.6 * sum(losses[:10])
 
 
 def test_dropout_is_used_and_follows_the_seed(run, tmp_path):

@@ -14,8 +14,10 @@ from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
 from genlink.errors import CorpusError, DataError, UsageError
 from genlink.evaluation import PRESETS, read_result, score_outcomes, to_record
+from genlink.kb.load import load_kb
 from genlink.linkers.generative import GenerativeLinker
 from genlink.preprocessing import prepare
+from genlink.training import stages
 from genlink.training.stages import run_stage
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -88,7 +90,8 @@ def test_without_a_dev_set_the_last_model_is_kept(pretrained):
     last = load_file(pretrained / "checkpoint" / "weights.safetensors")
     assert last.keys() <= kept.keys()
     assert all(kept[name].equal(last[name]) for name in last)
-    assert GenerativeLinker.load(pretrained / "model").template.source_tokens == 32
+    linker = GenerativeLinker.load(pretrained / "model")
+    assert (linker.template.source_tokens, linker.normaliser) == (32, "full")
 
 
 def test_a_run_is_recorded_with_its_recipe_and_its_data(pretrained, dictionary, recipe):
@@ -214,3 +217,60 @@ def test_a_fine_tuned_model_reads_what_its_checkpoint_read(finetune, pretrained,
     run_stage(finetune(tmp_path, template=None), max_steps=1)
     templates = [GenerativeLinker.load(path / "model").template for path in (pretrained, tmp_path)]
     assert templates[0] == templates[1]
+
+
+# The objective over the trie
+
+
+@pytest.fixture(scope="module")
+def other_names(tmp_path_factory):
+    """A source of pairs that has names of a known disease and of a new one, one of them long."""
+    path = tmp_path_factory.mktemp("other") / "names.txt"
+    long = " ".join(first + second for first in "bcdfg" for second in "aeiou")  # at least a token for each of 25 words
+    names = ("D1||Fever of silversmiths", "D7||Paper cough", "D7||Librarian lung", f"D7||{long}")
+    path.write_text("\n".join(names) + "\n")
+    return path
+
+
+def test_every_target_of_either_stage_is_in_the_trie_of_its_objective(recipe, finetune, other_names, tmp_path, caplog):
+    pairs = {"sources": [str(other_names)], "synonym": 0.3, "noise": 0.3, "identity": 0.4}
+    # A target that is not in it would be an error; 96 draws of four names miss one of them hardly ever.
+    optimiser = {"steps": 6, "batch_size": 16}
+    sections = {"objective": "trie", "pairs": pairs, "optimiser": optimiser}
+    with caplog.at_level(logging.WARNING):
+        run_stage(TrainConfig.model_validate(recipe(tmp_path / "pretrain", **sections)))
+    assert "1 names of 24 or more tokens are left out of the trie" in caplog.text
+    sections["pairs"] = {**pairs, "training_names": True}
+    checkpoint = {"model": {"checkpoint": str(tmp_path / "pretrain" / "model")}}
+    run_stage(finetune(tmp_path / "finetune", **sections, **checkpoint))
+    # The model links to the dictionary alone, and scores as it was trained.
+    linker = GenerativeLinker.load(tmp_path / "finetune" / "model")
+    assert (linker.trie.n_names, linker.normaliser) == (13, "trie")
+
+
+def test_the_trie_of_targets_is_that_of_the_linker_where_the_pairs_have_no_names_of_their_own(pretrained, other_names):
+    linker = GenerativeLinker.load(pretrained / "model")
+    assert stages._trie_of_targets(linker, linker.kb) is linker.trie
+    trie = stages._trie_of_targets(linker, load_kb(other_names))
+    names = [tokens for _, tokens in trie]
+    assert len(names) == 13 + 3
+    for spelled in linker.encoding.names(["paper cough", "librarian lung", "fever of silversmiths", "moth lung"]):
+        assert spelled in names
+
+
+def test_a_run_is_not_resumed_under_another_objective(recipe, tmp_path):
+    config = TrainConfig.model_validate(recipe(tmp_path))
+    run_stage(config, max_steps=2)
+    over_trie = TrainConfig.model_validate(recipe(tmp_path, objective="trie"))
+    with pytest.raises(UsageError, match="was begun with objective full, the recipe now has trie"):
+        run_stage(over_trie, resume=True)
+    # A recipe written before there was a choice is one of the full objective.
+    path = tmp_path / "config.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({key: values[key] for key in values if key not in ("objective", "full_weight")}))
+    with pytest.raises(UsageError, match="was begun with objective full, the recipe now has trie"):
+        run_stage(over_trie, resume=True)
+    assert run_stage(config, resume=True, max_steps=2).step == 2
+    path.write_text(json.dumps({**values, "colour": "blue"}))
+    with pytest.raises(UsageError, match="a recipe that this version cannot read"):
+        run_stage(config, resume=True)

@@ -28,12 +28,11 @@ def recipe_file(recipe, write_corpus, tmp_path):
         ("osteovitrosis", "D2"),
     )
 
-    def write(name: str, dropout: float) -> Path:
-        values = recipe(
-            tmp_path / name,
-            dev={"corpus": str(dev), "every": 3},
-            optimiser={"steps": 9, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2, "label_smoothing": 0.1},
-        )
+    def write(name: str, dropout: float, **objective: object) -> Path:
+        optimiser = {"steps": 9, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2}
+        if not objective:
+            optimiser["label_smoothing"] = 0.1
+        values = recipe(tmp_path / name, dev={"corpus": str(dev), "every": 3}, optimiser=optimiser, **objective)
         values["model"]["dropout"] = dropout
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values))
@@ -109,16 +108,20 @@ def test_accelerate_launch_gives_the_same_model(recipe_file, train_here, tmp_pat
 
 def test_two_processes_equal_one(recipe_file, train_here, tmp_path):
     train_here(recipe_file("one", 0.0))
+    train_here(recipe_file("one-trie", 0.0, objective="trie"))
     script = Path(__file__).with_name("two_processes.py")
-    recipes = [recipe_file("two", 0.0), recipe_file("dropout", 0.2), recipe_file("resumed", 0.2)]
+    recipes = [recipe_file("two", 0.0), recipe_file("two-trie", 0.0, objective="trie")]
+    recipes += [recipe_file("dropout", 0.2), recipe_file("resumed", 0.2)]
     start("torch.distributed.run", "--standalone", "--nproc_per_node", 2, script, *recipes)
 
     # Sums in another order: the same but for rounding, and for the bias of keys, whose gradient is nothing else.
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert one.keys() == two.keys()
-    assert all(torch.allclose(one[n], two[n], atol=1e-5) for n in one if not n.endswith("k_proj.bias"))
-    for a, b in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
-        assert a == pytest.approx(b, abs=1e-5)
+    for objective in ("", "-trie"):
+        here, there = tmp_path / f"one{objective}", tmp_path / f"two{objective}"
+        one, two = weights(here), weights(there)
+        assert one.keys() == two.keys()
+        assert all(torch.allclose(one[n], two[n], atol=1e-5) for n in one if not n.endswith("k_proj.bias"))
+        for a, b in zip(metrics(here), metrics(there), strict=True):
+            assert a == pytest.approx(b, abs=1e-5)
     assert [line["step"] for line in metrics(tmp_path / "two") if "dev_accuracy" in line] == [3, 6, 9]
 
     # Two processes that were interrupted go on, each with its own dropout, as if they had not been.

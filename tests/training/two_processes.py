@@ -1,6 +1,6 @@
-"""Run by torchrun, see test_two_processes: three runs of a recipe, the last one interrupted and resumed.
+"""Run by torchrun, see test_two_processes: runs of some recipes, the last one interrupted and resumed.
 
-Arguments: a recipe without dropout, one with dropout, and the same with another output.
+Arguments: recipes to carry out, and one that is interrupted.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import partial
 from genlink.config import read_train_config
 from genlink.training import stages
 
-plain, dropout, interrupted = map(read_train_config, sys.argv[1:])
-stages.run_stage(plain)
-stages.run_stage(dropout)
+*whole, interrupted = map(read_train_config, sys.argv[1:])
+for recipe in whole:
+    stages.run_stage(recipe)
 train = stages.train
 stages.train = partial(train, stop_at=3)
 stages.run_stage(interrupted)
