@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genlink.trie.build import packed
 from genlink.trie.name_trie import NameTrie
 
-__all__ = ["NameTrie"]
+__all__ = ["NameTrie", "packed"]
