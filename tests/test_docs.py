@@ -22,7 +22,7 @@ from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.encoding import Example
 from genlink.data.tokenizer import train_tokenizer
-from genlink.evaluation import PRESETS, read_predictions, read_result
+from genlink.evaluation import PRESETS, Calibration, read_predictions, read_result
 from genlink.kb import KnowledgeBase, load_kb, read_concepts
 from genlink.kb.readers import FORMATS as KB_FORMATS
 from genlink.kb.readers import sniff
@@ -216,7 +216,7 @@ def test_every_format_and_every_example_is_tested(examples: Path) -> None:
     assert headings == [*KB_FORMATS, *corpora.FORMATS]
     assert {format for format, _ in KB_EXAMPLES.values()} == set(KB_FORMATS)
     assert {format for format, _ in CORPUS_EXAMPLES.values()} == set(corpora.FORMATS)
-    written = {"predictions.jsonl", "result.json"}
+    written = {"predictions.jsonl", "calibration.json", "result.json"}
     assert {path.name for path in examples.iterdir()} == {*KB_EXAMPLES, *CORPUS_EXAMPLES, *written}
 
 
@@ -245,6 +245,10 @@ def test_written_examples_can_be_read_back(examples: Path) -> None:
     evaluation.write_predictions(path, [record])
     again, shown = json.loads(path.read_text()), json.loads((examples / "predictions.jsonl").read_text())
     assert again == shown and list(again) == list(shown)
+    path.unlink()
+    calibration = Calibration.read(examples / "calibration.json")
+    calibration.save(path)
+    assert json.loads(path.read_text()) == json.loads((examples / "calibration.json").read_text())
     path.unlink()
     result = read_result(examples / "result.json")
     assert result["metrics"]["angel"]["acc@1"] == {"value": 0.5, "low": None, "high": None, "n": 2}

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from genlink.cli import corpus, evaluate, kb, link, train
+from genlink.cli import calibrate, corpus, evaluate, kb, link, train
 from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
@@ -33,6 +33,7 @@ app.command()(link.link)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.score)
 app.command()(evaluate.compare)
+app.command()(calibrate.calibrate)
 app.command()(train.demo)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from genlink.evaluation.calibration_report import CALIBRATED, SOFTMAX, CalibrationReport
 from genlink.evaluation.report import Report
-from genlink.metrics import Estimate, PairedComparison
+from genlink.metrics import Estimate, PairedComparison, ReliabilityBin
 
-__all__ = ["print_comparison", "print_reports"]
+__all__ = ["print_calibration", "print_comparison", "print_reports"]
 
 # Measures with an interval in print; of the others the value does, and the result file has everything.
 _WITH_INTERVAL = ("acc@1",)
@@ -52,6 +53,67 @@ def print_comparison(compared: PairedComparison, title: str) -> None:
         str(compared.difference.n),
     )
     _console().print(table)
+
+
+def print_calibration(report: CalibrationReport, seed: int) -> None:
+    """Print what a calibration is worth to stdout: the measures, the reliability diagram as a table, the parameters.
+
+    Probabilities are not given in per cent.
+    """
+    console = _console()
+    measures = list(dict.fromkeys(measure for row in report.rows.values() for measure in row))
+    table = Table("probability of the answer", title="Calibration", title_justify="left")
+    for measure in measures:
+        table.add_column(f"{measure} [95%]" if measure == "ece" else measure, justify="right")
+    for row, of_row in report.rows.items():
+        table.add_row(row, *(_decimals(of_row.get(measure), measure == "ece") for measure in measures))
+    console.print(table)
+    console.print(_reliability_table(report.bins))
+    console.print(
+        f"{report.n} mentions of {report.documents} documents: {report.n_nil} are NIL or out of the knowledge base, "
+        f"{report.n_answered} have a candidate.\nece, brier and nll are over those with a candidate. Left out: "
+        f"{report.unlabelled} unlabelled."
+    )
+    if report.folds > 1:
+        console.print(
+            f"The row `{CALIBRATED}` is cross-fitted: {report.folds} folds of whole documents (seed {seed}), each "
+            "scored with parameters that were fitted to the others."
+        )
+    else:
+        console.print(f"The row `{CALIBRATED}` is measured on the mentions of the fit, and so flatters it.")
+    fitted = report.calibration
+    console.print(
+        f"Fitted to all {report.n} mentions: temperature {fitted.temperature:.4g}, rest logit {fitted.rest_logit:.4g}, "
+        f"at most {fitted.ranks} ranks."
+    )
+    if fitted.nil_threshold is None:
+        console.print("No mention is NIL or out of the knowledge base, so there is no NIL threshold.")
+    else:
+        console.print(f"An answer is NIL if its probability is below {fitted.nil_threshold:.4g}.")
+
+
+def _reliability_table(bins: Mapping[str, tuple[ReliabilityBin, ...]]) -> Table:
+    table = Table("probability", title="Right answers by probability", title_justify="left")
+    shown = {row: bins[row] for row in (SOFTMAX, CALIBRATED)}
+    for row in shown:
+        for column in ("n", "mean", "right"):
+            table.add_column(f"{row}\n{column}", justify="right")
+    for places in zip(*shown.values(), strict=True):
+        cells = (cell for b in places for cell in (str(b.n), _share(b.confidence), _share(b.accuracy)))
+        table.add_row(f"{places[0].low:.3f}-{places[0].high:.3f}", *cells)
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _decimals(estimate: Estimate | None, interval: bool) -> str:
+    if estimate is None:
+        return "–"
+    if not interval or estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def _score_table(report: Report, title: str) -> Table:

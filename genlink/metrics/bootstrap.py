@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from scipy import stats
 
 from genlink.errors import DataError
 
-__all__ = ["Estimate", "bootstrap_ratios"]
+__all__ = ["Estimate", "bootstrap_ratios", "bootstrap_sums"]
 
 # Resampled sums held at a time, so that ten thousand documents need no gigabytes.
 _CELLS = 1 << 21
@@ -51,8 +51,7 @@ def bootstrap_ratios(
 
     Raises DataError if a denominator sums to zero: a share of nothing is undefined.
     """
-    _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
-    above, below = _group_sums(numerators, index), _group_sums(denominators, index)
+    above, below = _group_sums(numerators, groups), _group_sums(denominators, groups)
     occupied = below.any(axis=0)
     above, below = above[:, occupied], below[:, occupied]
     totals = below.sum(axis=1)
@@ -66,26 +65,67 @@ def bootstrap_ratios(
         with np.errstate(invalid="ignore"):  # a resample without any of a rare measure's mentions
             return np.asarray(a.sum(axis=axis) / b.sum(axis=axis))
 
+    lows, highs = _interval((above, below), ratio, seed, resamples, confidence)
+    return [
+        Estimate(float(value), _known(low), _known(high), int(n))
+        for value, low, high, n in zip(values, lows, highs, totals, strict=True)
+    ]
+
+
+def bootstrap_sums(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    values: ArrayLike,
+    groups: Sequence[str],
+    *,
+    seed: int,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Estimate:
+    """One statistic of sums over mentions, with the same interval as ``bootstrap_ratios`` gives.
+
+    ``values`` has shape (values, mentions), ``groups`` names the document of each mention. ``statistic`` takes sums of
+    shape (values, ...) to shape (...). Raises DataError if there are no mentions.
+    """
+    sums = _group_sums(values, groups)
+    if not sums.size:
+        raise DataError("There are no mentions to score.")
+    value = float(statistic(sums.sum(axis=-1)))
+    if sums.shape[-1] < 2:
+        return Estimate(value, None, None, len(groups))
+
+    def resampled(sums: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        return statistic(sums.sum(axis=axis))
+
+    low, high = _interval((sums,), resampled, seed, resamples, confidence)
+    return Estimate(value, float(low), float(high), len(groups))
+
+
+def _interval(
+    samples: tuple[NDArray[np.float64], ...],
+    statistic: Callable[..., NDArray[np.float64]],
+    seed: int,
+    resamples: int,
+    confidence: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The percentiles of a statistic over samples of shape (..., groups), resampled together."""
     interval = stats.bootstrap(
-        (above, below),
-        ratio,
+        samples,
+        statistic,
         paired=True,
         vectorized=True,
         axis=-1,
         method="percentile",
         n_resamples=resamples,
         confidence_level=confidence,
-        batch=max(1, _CELLS // above.size),
+        batch=max(1, _CELLS // samples[0].size),
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return [
-        Estimate(float(value), _known(low), _known(high), int(n))
-        for value, low, high, n in zip(values, interval.low, interval.high, totals, strict=True)
-    ]
+    return interval.low, interval.high
 
 
-def _group_sums(values: ArrayLike, index: NDArray[np.intp]) -> NDArray[np.float64]:
+def _group_sums(values: ArrayLike, names: Sequence[str]) -> NDArray[np.float64]:
     """Sum (measures, mentions) to (measures, groups)."""
+    _, index = np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)
     rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
     groups = int(index.max()) + 1 if index.size else 0
     return np.array([np.bincount(index, weights=row, minlength=groups) for row in rows]).reshape(len(rows), groups)

@@ -1,0 +1,138 @@
+"""From scores to probabilities: a temperature, a weight for what is not listed, and a threshold for NIL.
+
+A score puts the candidates of one mention in order, and says nothing about being right. With the scores s_1, s_2, ...
+of a mention's ranks, best first, the probability of rank j is
+
+    p_j = exp(s_j / T) / (exp(s_1 / T) + exp(s_2 / T) + ... + exp(b)).
+
+T is a temperature (Guo et al. 2017, section 4.2). b, the logit of the rest, stands for every answer that is not listed:
+NIL, and concepts that the search did not find. Without it a mention with a single candidate would be certain of it,
+however poor its score. One form holds for every linker: T takes up a factor of the scores and b an added constant, so
+scores may be log-probabilities over all names, log-probabilities that do not sum to one, or cosines.
+
+How both are fitted is in ``genlink.evaluation.calibration_fit``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from genlink.errors import FormatError
+from genlink.files import read_json, write_json
+
+__all__ = ["Calibration", "FittedOn"]
+
+KIND, FORMAT_VERSION = "calibration", 1
+
+
+@dataclass(frozen=True, slots=True)
+class FittedOn:
+    """The predictions that a calibration was fitted to: their file, its hash, and the labelled mentions in it."""
+
+    path: str
+    sha256: str
+    n: int
+    n_nil: int
+    ambiguous: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns the scores of one linker into probabilities.
+
+    ``temperature`` is in the units of the scores (nats for log-probabilities), ``rest_logit`` is b above, after the
+    division by T. An answer whose probability is below ``nil_threshold`` is NIL; None if no mention was NIL to fit it.
+    ``ranks`` is the length of the lists that it was fitted on: shorter lists would leave out a part of the sum, so link
+    with as many ranks.
+    """
+
+    temperature: float
+    rest_logit: float
+    ranks: int
+    nil_threshold: float | None = None
+    fitted_on: FittedOn | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ValueError(f"the temperature is {self.temperature}, expected a number above 0")
+        if not math.isfinite(self.rest_logit):
+            raise ValueError(f"the rest_logit is {self.rest_logit}, expected a number")
+        if self.nil_threshold is not None and not 0 <= self.nil_threshold <= 1:
+            raise ValueError(f"the nil_threshold is {self.nil_threshold}, expected one in [0, 1]")
+        if self.ranks < 1:
+            raise ValueError(f"ranks is {self.ranks}, expected at least 1")
+
+    def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """The probability that each rank is right; what they lack to 1 is that of the rest.
+
+        ``scores`` has shape (..., ranks), one score a rank (the concepts of an ambiguous name share theirs), best
+        first, -inf where there is no candidate; the result has the same shape.
+        """
+        values = np.asarray(scores, dtype=np.float64) / self.temperature
+        rest = np.full((*values.shape[:-1], 1), self.rest_logit)
+        return np.asarray(special.softmax(np.concatenate([values, rest], axis=-1), axis=-1)[..., :-1])
+
+    def is_nil(self, scores: ArrayLike) -> NDArray[np.bool_]:
+        """Whether the answer is NIL, shape (...): nothing is listed, or the first rank is below the threshold."""
+        values = np.asarray(scores, dtype=np.float64)
+        if not values.shape[-1]:
+            return np.ones(values.shape[:-1], dtype=bool)
+        return np.isneginf(values[..., 0]) | (self.probabilities(values)[..., 0] < (self.nil_threshold or 0))
+
+    def save(self, path: str | Path) -> None:
+        """Write the calibration as JSON, atomically; the format is described in docs/formats.md."""
+        write_json(path, {"kind": KIND, "format_version": FORMAT_VERSION, **asdict(self)})
+
+    @classmethod
+    def read(cls, path: str | Path) -> Calibration:
+        """Read what ``save`` wrote. Raises FormatError for anything else."""
+        value = read_json(path)
+        if not isinstance(value, dict) or value.get("kind") != KIND:
+            raise FormatError(path, "is no calibration.", advice="Write one with `genlink calibrate --output`.")
+        if value.get("format_version") != FORMAT_VERSION:
+            raise FormatError(
+                path,
+                f"a calibration of format version {value.get('format_version')}, this GenLink reads {FORMAT_VERSION}.",
+                advice="Fit it again with `genlink calibrate`.",
+            )
+        try:
+            return cls(
+                temperature=_number(value["temperature"]),
+                rest_logit=_number(value["rest_logit"]),
+                ranks=_whole(value["ranks"]),
+                nil_threshold=None if value["nil_threshold"] is None else _number(value["nil_threshold"]),
+                fitted_on=None if value["fitted_on"] is None else _fitted_on(value["fitted_on"]),
+            )
+        except KeyError as error:
+            raise FormatError(path, f"no {error} field.", advice="Fit it again with `genlink calibrate`.") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise FormatError(path, f"{error}.", advice="Fit it again with `genlink calibrate`.") from None
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number, found {value!r}")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected a whole number, found {value!r}")
+    return value
+
+
+def _fitted_on(value: Any) -> FittedOn:
+    if not isinstance(value, dict):
+        raise TypeError(f"fitted_on is {value!r}, expected an object")
+    facts = {field.name: value[field.name] for field in fields(FittedOn)}
+    for name in ("path", "sha256", "ambiguous"):
+        if not isinstance(facts[name], str):
+            raise TypeError(f"{name} is {facts[name]!r}, expected a string")
+    return FittedOn(**{**facts, "n": _whole(facts["n"]), "n_nil": _whole(facts["n_nil"])})
