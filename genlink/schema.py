@@ -162,10 +162,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The ranked candidates of one mention; empty where the linker found nothing."""
+    """The ranked candidates of one mention; empty where the linker found nothing.
+
+    ``exact``: whether it is proven that no name which is not listed scores higher than the last one that is; None where
+    the linker does not say.
+    """
 
     mention: Mention
     candidates: tuple[Candidate, ...] = ()
+    exact: bool | None = None
 
     @property
     def best(self) -> Candidate | None:

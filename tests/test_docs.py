@@ -27,7 +27,8 @@ from genlink.kb import KnowledgeBase, load_kb, read_concepts
 from genlink.kb.readers import FORMATS as KB_FORMATS
 from genlink.kb.readers import sniff
 from genlink.linkers.bart import fresh_bart
-from genlink.linkers.generative import GenerativeLinker, SearchSettings
+from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
 from genlink.templates import Template
 from genlink.training.checkpoint import save_checkpoint

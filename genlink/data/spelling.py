@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from itertools import chain, islice
 
 import numpy as np
+import numpy.typing as npt
 
 from genlink.data.encoding import Encoding
 from genlink.errors import KnowledgeBaseError, ModelError
 from genlink.trie import NameTrie
 
-__all__ = ["spell_trie"]
+__all__ = ["spell_trie", "with_names"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,22 +27,44 @@ def spell_trie(keys: Iterable[str], encoding: Encoding, name_tokens: int) -> Nam
 
     Raises KnowledgeBaseError where no name is left, ModelError where the tokenizer cannot tell two names apart.
     """
+    tokens, offsets, kept, n = _spelled(keys, encoding, name_tokens)
+    if not len(kept):
+        raise KnowledgeBaseError(f"none of the {n} names has fewer than {name_tokens} tokens.")
+    try:
+        return NameTrie.build(tokens, offsets, encoding.end, name_ids=kept)
+    except ValueError as error:
+        raise _not_told_apart(error) from None
+
+
+def with_names(trie: NameTrie, keys: Iterable[str], first_id: int, encoding: Encoding, name_tokens: int) -> NameTrie:
+    """A trie with further names worked in, under the ids from ``first_id`` on; see :func:`spell_trie`."""
+    tokens, offsets, kept, _ = _spelled(keys, encoding, name_tokens)
+    if not len(kept):
+        return trie
+    try:
+        return trie.updated(tokens, offsets, kept + first_id)
+    except ValueError as error:
+        raise _not_told_apart(error) from None
+
+
+def _spelled(
+    keys: Iterable[str], encoding: Encoding, name_tokens: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Tokens end to end, their offsets and the positions of the keys that are short enough; how many keys there are."""
     keys = iter(keys)
-    tokens, lengths = [], []
+    tokens, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     while block := list(islice(keys, BLOCK)):
         spelled = encoding.names(block)
         lengths.append(np.fromiter(map(len, spelled), np.int64, len(spelled)))
         tokens.append(np.fromiter(chain.from_iterable(spelled), np.int64, int(lengths[-1].sum())))
-    length = np.concatenate([np.zeros(0, np.int64), *lengths])
+    length = np.concatenate(lengths)
     fits = (length > 0) & (length < name_tokens)
     kept = np.flatnonzero(fits)
-    if not len(kept):
-        raise KnowledgeBaseError(f"none of the {len(length)} names has fewer than {name_tokens} tokens.")
     if len(kept) < len(length):
         logger.warning("%d names of %d or more tokens are left out of the trie", len(length) - len(kept), name_tokens)
-    flat = np.concatenate(tokens)[np.repeat(fits, length)]
     offsets = np.concatenate([[0], np.cumsum(length[kept])])
-    try:
-        return NameTrie.build(flat, offsets, encoding.end, name_ids=kept)
-    except ValueError as error:
-        raise ModelError(f"the tokenizer cannot spell the names of the dictionary: {error}.") from None
+    return np.concatenate(tokens)[np.repeat(fits, length)], offsets, kept, len(length)
+
+
+def _not_told_apart(error: ValueError) -> ModelError:
+    return ModelError(f"the tokenizer cannot spell the names of the dictionary: {error}.")

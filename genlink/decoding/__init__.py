@@ -5,6 +5,7 @@ from __future__ import annotations
 from genlink.decoding.beam import Beam
 from genlink.decoding.best_first import Exact, LazyBeam
 from genlink.decoding.driver import Session, run_searches
+from genlink.decoding.normaliser import Normaliser
 from genlink.decoding.scorer import BartScorer, BartSession
 from genlink.decoding.search import Hypothesis, Search, SearchResult
 
@@ -15,6 +16,7 @@ __all__ = [
     "Exact",
     "Hypothesis",
     "LazyBeam",
+    "Normaliser",
     "Search",
     "SearchResult",
     "Session",

@@ -50,7 +50,7 @@ class Beam:
         """The names that count."""
         threshold = self._found.threshold()
         bound = -np.inf if threshold is None else threshold
-        return SearchResult(self._found.hypotheses(), exact=bool(self._best_pruned <= bound))
+        return SearchResult(self._found.hypotheses(), bool(self._best_pruned <= bound), self._found.all_names())
 
     def _step(self) -> None:
         """From running prefixes to those that are a token longer."""

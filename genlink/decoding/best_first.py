@@ -107,7 +107,7 @@ class _BestFirst:
 
     def result(self) -> SearchResult:
         """The names that count. What was pruned stood before the last of them, so exact means: nothing was."""
-        return SearchResult(self._found.hypotheses(), exact=not self._pruned)
+        return SearchResult(self._found.hypotheses(), not self._pruned, self._found.all_names())
 
     def _has_room(self, depth: int, is_leaf: bool) -> bool:
         """Whether the next candidate of a depth still counts: the rules of ``Beam``."""
@@ -170,8 +170,8 @@ class Exact(_BestFirst):
     """The k best names of all, proven; or, past a cap, what a lazy beam finds from there on.
 
     After ``cap`` extended prefixes the search gives up its proof, for a model that tells nothing apart would have it
-    extend the whole trie. It goes on from where it is with at most ``beams`` more prefixes at each depth; if that has to
-    prune anything, its result says ``capped``.
+    extend the whole trie. It goes on from where it is with at most ``beams`` more prefixes at each depth; if that
+    has to prune anything, its result says ``capped``.
     """
 
     def __init__(

@@ -35,12 +35,14 @@ class SearchResult:
     """What a search of one mention found, best first, and what it can say of it.
 
     ``exact``: no name of the trie that is not listed scores higher than the last one listed; where fewer names than
-    asked for are listed, there are no others. ``status``: ``complete``, or ``capped`` where an exact search gave up
-    proving and went on as a beam. ``rows``: tokens fed to the decoder for it; ``passes``: how often the decoder ran.
+    asked for are listed, there are no others. ``names``: all that were found, those that do not count too. ``status``:
+    ``complete``, or ``capped`` where an exact search gave up proving and went on as a beam. ``rows``: tokens fed to the
+    decoder for it; ``passes``: how often the decoder ran.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     exact: bool
+    names: tuple[Hypothesis, ...] = ()
     status: Literal["complete", "capped"] = "complete"
     rows: int = 0
     passes: int = 0
@@ -111,3 +113,7 @@ class Found:
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """The names that count."""
         return tuple(Hypothesis(name, -cost) for cost, name in self.counted())
+
+    def all_names(self) -> tuple[Hypothesis, ...]:
+        """All names."""
+        return tuple(Hypothesis(name, -cost) for cost, name in self.names)

@@ -175,6 +175,22 @@ class KnowledgeBase:
                 return name
         raise KnowledgeBaseError(f"{concept.concept_id}: has no name with the key {key!r}.")
 
+    def select(
+        self,
+        *,
+        types: Collection[str] | None = None,
+        prefixes: Collection[str] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> list[int]:
+        """The indices of the concepts that pass every filter given, ascending; see ``subset``. They may be none.
+
+        By ids alone this is cheap; types and prefixes are read off every concept.
+        """
+        primary = None if ids is None else self._resolved(ids)
+        if primary is not None and types is None and prefixes is None:
+            return sorted(map(self.concept_index, primary))
+        return [self.concept_index(concept.concept_id) for concept in edit.selected(self, types, prefixes, primary)]
+
     # Other knowledge bases from this one
 
     def subset(
@@ -257,6 +273,11 @@ class KnowledgeBase:
                     keys.add(index)
                     additions.connect(i, index)
         return KnowledgeBase(self._tables, None, additions) if additions.names else self
+
+    def is_overlay_of(self, other: KnowledgeBase) -> bool:
+        """Whether this is ``other`` with names added by ``overlay``, or ``other`` itself: its indices are valid here."""
+        mine, theirs = self._additions.new_keys, other._additions.new_keys
+        return self._tables is other._tables and mine[: len(theirs)] == theirs
 
     # Facts
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Protocol
+
+import numpy as np
 
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Candidate, Document, Mention, Prediction
 
-__all__ = ["Linker", "as_mentions", "rank_names"]
+__all__ = ["Linker", "as_mentions", "rank_by_sum", "rank_names"]
 
 Linkable = Sequence[Mention] | Sequence[Document]
 
@@ -42,11 +44,17 @@ def as_mentions(items: Linkable, steps: Preprocessing = Preprocessing()) -> list
     return prepare(documents, steps)
 
 
-def rank_names(kb: KnowledgeBase, scored_keys: Iterable[tuple[int, float]], k: int) -> tuple[Candidate, ...]:
+def rank_names(
+    kb: KnowledgeBase,
+    scored_keys: Iterable[tuple[int, float]],
+    k: int,
+    within: Container[int] | None = None,
+) -> tuple[Candidate, ...]:
     """Turn (key index, score) pairs, best first, into candidates of at most ``k`` ranks.
 
     A key all of whose concepts are listed already is skipped; otherwise its new concepts share the next rank. Keys are
-    taken one by one and no more than needed, so ``scored_keys`` may be an endless or costly generator.
+    taken one by one and no more than needed, so ``scored_keys`` may be an endless or costly generator. With ``within``
+    only concepts of these indices are listed.
 
     Raises UsageError if ``k`` is not positive.
     """
@@ -56,7 +64,7 @@ def rank_names(kb: KnowledgeBase, scored_keys: Iterable[tuple[int, float]], k: i
     listed: set[int] = set()
     rank = 0
     for key, score in scored_keys:
-        concepts = kb.key_concepts(key)
+        concepts = [concept for concept in kb.key_concepts(key) if within is None or concept in within]
         new = [concept for concept in concepts if concept not in listed]
         if not new:
             continue
@@ -75,4 +83,44 @@ def rank_names(kb: KnowledgeBase, scored_keys: Iterable[tuple[int, float]], k: i
         )
         if rank == k:
             break
+    return tuple(candidates)
+
+
+def rank_by_sum(
+    kb: KnowledgeBase,
+    scored_keys: Sequence[tuple[int, float]],
+    k: int,
+    within: Container[int] | None = None,
+) -> tuple[Candidate, ...]:
+    """Rank concepts by the sum of the probabilities of their names, where ``rank_names`` takes the best name alone.
+
+    ``scored_keys`` are all names found, (key index, log-probability), best first. The score of a candidate is the
+    logarithm of the sum, its name the best one. Concepts that all their names share also share a rank.
+    """
+    best: dict[int, int] = {}
+    scores: dict[int, list[float]] = {}
+    for key, score in scored_keys:
+        for concept in kb.key_concepts(key):
+            if within is None or concept in within:
+                best.setdefault(concept, key)
+                scores.setdefault(concept, []).append(score)
+    sums = {concept: float(np.logaddexp.reduce(parts)) for concept, parts in scores.items()}
+    candidates: list[Candidate] = []
+    rank, last = 0, None
+    for concept in sorted(sums, key=lambda concept: -sums[concept]):  # equal ones stay in the order of their best names
+        key = best[concept]
+        if (key, sums[concept]) != last:
+            rank, last = rank + 1, (key, sums[concept])
+            if rank > k:
+                break
+        candidates.append(
+            Candidate(
+                concept_id=kb.concept_id_at(concept),
+                concept_name=kb.canonical_name_at(concept),
+                name=kb.key_name(key, concept),
+                score=sums[concept],
+                rank=rank,
+                ambiguous=len(kb.key_concepts(key)) > 1,
+            )
+        )
     return tuple(candidates)

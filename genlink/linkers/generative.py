@@ -2,63 +2,47 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tqdm.auto import tqdm
 from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 
 from genlink.data.encoding import Encoding
+from genlink.data.spelling import spell_trie, with_names
 from genlink.data.tokenizer import tokenizer_hash
-from genlink.decoding import BartScorer, beam_search
+from genlink.decoding import BartScorer, Normaliser, SearchResult, run_searches
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
-from genlink.files import atomic_directory, has_manifest, read_manifest, write_manifest
+from genlink.files import atomic_directory, read_manifest, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import load_bart, quiet
-from genlink.linkers.base import Linkable, as_mentions, rank_names
+from genlink.linkers.base import Linkable, as_mentions, rank_by_sum, rank_names
+from genlink.linkers.model_directory import FORMAT_VERSION, KIND, check_replaceable, fact, settings
+from genlink.linkers.restriction import Restriction
+from genlink.linkers.search_settings import SearchSettings
 from genlink.preprocessing import Preprocessing
-from genlink.schema import Prediction
+from genlink.schema import Candidate, Mention, Prediction
 from genlink.templates import Template
 from genlink.trie import NameTrie
 
-__all__ = ["GenerativeLinker", "SearchSettings", "saved_template"]
-
-logger = logging.getLogger(__name__)
-
-KIND, FORMAT_VERSION = "generative linker", 1
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """How names are searched.
-
-    ``beams``: prefixes kept at each step. ``batch_size``: mentions searched together. ``name_tokens``: names of more
-    tokens, the end token included, are left out of the trie and reported. Raises UsageError for a setting below 1.
-    """
-
-    beams: int = 5
-    batch_size: int = 32
-    name_tokens: int = 64
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise UsageError(f"{name} is {value}, expected at least 1.")
+__all__ = ["GenerativeLinker"]
 
 
 class GenerativeLinker:
     """Links mentions by generating names under a trie.
 
-    A name's score is the sum of the log-probabilities of its tokens and the end token, each over the whole vocabulary
-    (nats, at most 0). A concept's score is that of its best name. Candidates are distinct concepts.
+    A name's score is the sum of the log-probabilities of its tokens and the end token (nats, at most 0). What each is a
+    probability among is the model's ``normaliser``, a consequence of its training: ``full``, the whole vocabulary;
+    ``active``, the tokens that the dictionary uses; ``trie``, what may follow in the dictionary, so that the
+    probabilities of all names sum to one. A concept's score is that of its best name, unless the search settings say
+    otherwise. Candidates are distinct concepts.
     """
 
     def __init__(
@@ -70,6 +54,7 @@ class GenerativeLinker:
         template: Template = Template(),
         search: SearchSettings = SearchSettings(),
         preprocessing: Preprocessing = Preprocessing(),
+        normaliser: Normaliser = "full",
         trie: NameTrie | None = None,
     ) -> None:
         limit = model.config.max_position_embeddings
@@ -84,6 +69,7 @@ class GenerativeLinker:
         self.template = template
         self.search = search
         self.preprocessing = preprocessing
+        self.normaliser = normaliser
         self._kb = kb
         self.encoding = Encoding(tokenizer, template, kb.normalisation, model.config.decoder_start_token_id)
         self.trie = trie if trie is not None else build_trie(kb, self.encoding, search.name_tokens)
@@ -102,9 +88,18 @@ class GenerativeLinker:
         return cls(model, tokenizer, kb, template=template)
 
     def with_kb(self, kb: KnowledgeBase) -> GenerativeLinker:
-        """The same model over another dictionary. The names are spelled and the trie is built anew."""
+        """The same model over another dictionary.
+
+        The names are spelled and the trie is built anew, but for an overlay of this linker's knowledge base: then only
+        what is new is spelled and worked in.
+        """
         _check_normalisation(kb, self.kb)
-        return self._over(kb, self.search, trie=None)
+        trie = None
+        if kb.is_overlay_of(self.kb):
+            first = self.kb.n_keys
+            new = (kb.key(i) for i in range(first, kb.n_keys))
+            trie = with_names(self.trie, new, first, self.encoding, self.search.name_tokens)
+        return self._over(kb, self.search, trie)
 
     def with_search(self, search: SearchSettings) -> GenerativeLinker:
         """The same model and names with other search settings."""
@@ -119,6 +114,7 @@ class GenerativeLinker:
             template=self.template,
             search=search,
             preprocessing=self.preprocessing,
+            normaliser=self.normaliser,
             trie=trie,
         )
 
@@ -127,52 +123,106 @@ class GenerativeLinker:
         self.model.to(device=device, dtype=dtype)
         return self
 
-    def link(self, mentions: Linkable, k: int = 5, *, progress: bool = False) -> list[Prediction]:
+    def restriction(
+        self,
+        *,
+        types: Collection[str] | None = None,
+        prefixes: Collection[str] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> Restriction:
+        """What to link ``within``: the concepts that pass every filter given (semantic types, id prefixes, ids).
+
+        Raises KnowledgeBaseError for an id that the knowledge base does not have.
+        """
+        return Restriction.to(self.kb.select(types=types, prefixes=prefixes, ids=ids), self.kb, self.trie)
+
+    def link(
+        self,
+        mentions: Linkable,
+        k: int = 5,
+        *,
+        within: Restriction | Sequence[Restriction] | None = None,
+        progress: bool = False,
+    ) -> list[Prediction]:
         """One prediction for each mention, in order; documents are prepared by ``preprocessing`` first.
 
         Mentions that read alike are searched once. The answer to a mention does not depend on its batch but for the
-        last bits of its scores.
+        last bits of its scores. ``within`` restricts all mentions alike or, as a sequence, each to a part of its own;
+        where that part is empty, so is the prediction.
 
-        Raises UsageError if ``k`` is not positive.
+        Raises UsageError if ``k`` is not positive, or where there is not one restriction for each mention.
         """
+        mentions = as_mentions(mentions, self.preprocessing)
+        parts = _for_each(within, len(mentions))
+        results = self.find(mentions, k, within=parts, progress=progress)
+        return [
+            Prediction(mention, self._candidates(result, k, part), exact=result.exact)
+            for mention, result, part in zip(mentions, results, parts, strict=True)
+        ]
+
+    def find(
+        self,
+        mentions: Sequence[Mention],
+        k: int = 5,
+        *,
+        within: Sequence[Restriction | None] | None = None,
+        progress: bool = False,
+    ) -> list[SearchResult]:
+        """The search behind ``link``: names by key index, what it cost, and whether it is proven to be exact."""
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
-        mentions = as_mentions(mentions, self.preprocessing)
         prompts = [self.encoding.prompt(mention) for mention in mentions]
         sources, prefixes = self.encoding.sources(prompts), self.encoding.prefixes(prompts)
-        questions: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+        questions: dict[_Question, list[int]] = {}
         for i, (source, prefix) in enumerate(zip(sources, prefixes, strict=True)):
-            questions.setdefault((tuple(source), tuple(prefix)), []).append(i)
+            part = within[i] if within else None
+            questions.setdefault(_Question(tuple(source), tuple(prefix), part), []).append(i)
         # Like lengths together: less padding, and batches that end at about the same step.
-        ordered = sorted(questions, key=lambda q: (len(q[0]), len(q[1]), q))
-        predictions: list[Prediction] = [Prediction(mention) for mention in mentions]
+        ordered = sorted(questions, key=lambda q: (len(q.source), len(q.prefix), q.source, q.prefix))
+        results: list[SearchResult] = [SearchResult((), exact=True)] * len(mentions)
         with _evaluating(self.model), tqdm(total=len(mentions), unit="mention", disable=not progress) as bar:
-            scorer = BartScorer(self.model)
+            scorer = BartScorer(self.model, self.normaliser, self._active_tokens())
             for start in range(0, len(ordered), self.search.batch_size):
                 batch = ordered[start : start + self.search.batch_size]
-                for question, names in zip(batch, self._search(scorer, batch, k), strict=True):
-                    candidates = rank_names(self.kb, names, k)
+                for question, result in zip(batch, self._search(scorer, batch, k), strict=True):
                     for i in questions[question]:
-                        predictions[i] = Prediction(mentions[i], candidates)
+                        results[i] = result
                     bar.update(len(questions[question]))
-        return predictions
+        return results
 
-    def _search(
-        self, scorer: BartScorer, batch: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], k: int
-    ) -> list[list[tuple[int, float]]]:
-        """(key index, score) of the names found for each question of a batch, best first."""
-        width = max(len(source) for source, _ in batch)
+    def _active_tokens(self) -> npt.NDArray[np.int64] | None:
+        """The tokens that the dictionary uses, the end token among them."""
+        return np.unique(self.trie.token[1:]).astype(np.int64) if self.normaliser == "active" else None
+
+    def _search(self, scorer: BartScorer, batch: Sequence[_Question], k: int) -> list[SearchResult]:
+        width = max(len(question.source) for question in batch)
         ids = torch.full((len(batch), width), self.encoding.pad)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, (source, _) in enumerate(batch):
-            ids[row, : len(source)] = torch.tensor(source)
-            mask[row, : len(source)] = 1
-        device = self.model.device
-        session = scorer.begin(ids.to(device), mask.to(device), [list(prefix) for _, prefix in batch])
-        found = beam_search(
-            session, self.trie, len(batch), beams=self.search.beams, k=k, name_concepts=self.kb.key_concepts
+        for row, question in enumerate(batch):
+            ids[row, : len(question.source)] = torch.tensor(question.source)
+            mask[row, : len(question.source)] = 1
+        session = scorer.begin(ids, mask, [list(question.prefix) for question in batch])
+        searches = [
+            self.search.new_search(
+                part.trie if part else self.trie,
+                k,
+                partial(part.concepts_of, self.kb) if part else self.kb.key_concepts,
+                len(batch),
+            )
+            for part in (question.within for question in batch)
+        ]
+        return run_searches(
+            session,
+            searches,
+            forced_is_free=self.normaliser == "trie",
+            ahead=self.search.ahead(len(batch)),
         )
-        return [[(hypothesis.name, hypothesis.score) for hypothesis in names] for names in found]
+
+    def _candidates(self, result: SearchResult, k: int, part: Restriction | None) -> tuple[Candidate, ...]:
+        within = part.concepts if part else None
+        if self.search.concept_score == "sum":
+            return rank_by_sum(self.kb, [(h.name, h.score) for h in result.names], k, within)
+        return rank_names(self.kb, [(h.name, h.score) for h in result.hypotheses], k, within)
 
     def save(self, directory: str | Path) -> None:
         """Write one directory with everything: weights, tokenizer, names, trie, settings, and the manifest last.
@@ -180,7 +230,7 @@ class GenerativeLinker:
         The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. Raises
         ModelError where it would replace a directory of something else.
         """
-        _check_replaceable(Path(directory))
+        check_replaceable(Path(directory))
         kb, trie = self.kb, self.trie
         if kb.report is None:  # an overlay: saved, it is compiled, and its keys get other indices
             kb = KnowledgeBase.from_concepts(kb, normalisation=kb.normalisation)
@@ -205,6 +255,7 @@ class GenerativeLinker:
                     "template": asdict(self.template),
                     "search": asdict(self.search),
                     "preprocessing": asdict(self.preprocessing),
+                    "normaliser": self.normaliser,
                 },
             )
 
@@ -217,33 +268,34 @@ class GenerativeLinker:
         directory = Path(directory)
         manifest = read_manifest(directory, KIND, FORMAT_VERSION)
         model, tokenizer = load_bart(str(directory), download=False)
-        if tokenizer_hash(tokenizer) != _fact(directory, manifest, "tokenizer_hash"):
+        if tokenizer_hash(tokenizer) != fact(directory, manifest, "tokenizer_hash"):
             raise ModelError(
                 f"{directory}: the tokenizer is not the one that the names were spelled with. Copy the original "
                 "tokenizer.json back, or train and save the model again with genlink train."
             )
-        if sum(p.numel() for p in model.parameters()) != _fact(directory, manifest, "parameters"):
+        if sum(p.numel() for p in model.parameters()) != fact(directory, manifest, "parameters"):
             raise ModelError(f"{directory}: the weights are of a model of another size. Copy the original ones back.")
         saved_kb, trie = KnowledgeBase.open(directory / "kb"), None
         if kb is not None:
             _check_normalisation(kb, saved_kb)
-        elif saved_kb.content_hash != _fact(directory, manifest, "kb_hash"):
+        elif saved_kb.content_hash != fact(directory, manifest, "kb_hash"):
             raise ModelError(
                 f"{directory}: kb/ is not the knowledge base that the trie was built from. Copy the original kb/ back, "
                 "or give the wanted one with --kb."
             )
         else:
             trie = NameTrie.open(directory / "trie")
-            names = _fact(directory, manifest, "names")
+            names = fact(directory, manifest, "names")
             if trie.n_names != names or int(trie.leaf_name.max()) >= saved_kb.n_keys:
                 raise ModelError(f"{directory}: trie/ was not built from kb/. Copy the original trie/ back.")
         return cls(
             model,
             tokenizer,
             saved_kb if kb is None else kb,
-            template=_settings(Template, directory, manifest, "template"),
-            search=_settings(SearchSettings, directory, manifest, "search"),
-            preprocessing=_settings(Preprocessing, directory, manifest, "preprocessing"),
+            template=settings(Template, directory, manifest, "template"),
+            search=settings(SearchSettings, directory, manifest, "search"),
+            preprocessing=settings(Preprocessing, directory, manifest, "preprocessing"),
+            normaliser=fact(directory, manifest, "normaliser"),
             trie=trie,
         )
 
@@ -254,62 +306,26 @@ class GenerativeLinker:
             "names": self.trie.n_names,
             "template": asdict(self.template),
             "search": asdict(self.search),
+            "normaliser": self.normaliser,
             "precision": str(self.model.dtype).removeprefix("torch."),
         }
 
 
-def saved_template(directory: Path) -> Template | None:
-    """The template that a model directory was trained with; None for any other checkpoint.
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a search depends on; mentions with equal ones share it."""
 
-    Raises ModelError where the directory's manifest does not hold it.
-    """
-    if not has_manifest(directory, KIND):
-        return None
-    return _settings(Template, directory, read_manifest(directory, KIND, FORMAT_VERSION), "template")
-
-
-def _fact(directory: Path, manifest: Mapping[str, Any], key: str) -> Any:
-    if key not in manifest:
-        raise ModelError(
-            f"{directory}: its manifest has no `{key}`. Copy the original manifest.json back, or train and save the "
-            "model again with genlink train."
-        )
-    return manifest[key]
+    source: tuple[int, ...]
+    prefix: tuple[int, ...]
+    within: Restriction | None
 
 
-def _settings(kind: type[T], directory: Path, manifest: Mapping[str, Any], key: str) -> T:
-    try:
-        return kind(**_fact(directory, manifest, key))
-    except TypeError as error:
-        reason = str(error).split("() ")[-1]
-        raise ModelError(
-            f"{directory}: `{key}` of its manifest cannot be read ({reason}). Copy the original manifest.json back."
-        ) from None
-
-
-def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameTrie:
-    """Spell every key of the dictionary and put it into a trie, under its key index.
-
-    Names of more than ``name_tokens`` tokens, the end token included, are left out, with a warning that counts them.
-
-    Raises KnowledgeBaseError where no name is left, ModelError where the tokenizer cannot tell two names apart.
-    """
-    block = 50_000
-    spelled: list[list[int]] = []
-    for start in range(0, kb.n_keys, block):
-        spelled.extend(encoding.names([kb.key(i) for i in range(start, min(start + block, kb.n_keys))]))
-    kept = [i for i, ids in enumerate(spelled) if 0 < len(ids) < name_tokens]
-    if not kept:
-        raise KnowledgeBaseError(f"none of the {kb.n_keys} names has fewer than {name_tokens} tokens.")
-    if len(kept) < kb.n_keys:
-        logger.warning("%d names of %d or more tokens are left out of the search", kb.n_keys - len(kept), name_tokens)
-    lengths = np.array([len(spelled[i]) for i in kept], dtype=np.int64)
-    flat = np.fromiter((t for i in kept for t in spelled[i]), dtype=np.int64, count=int(lengths.sum()))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    try:
-        return NameTrie.build(flat, offsets, encoding.end, name_ids=np.array(kept, dtype=np.int32))
-    except ValueError as error:
-        raise ModelError(f"the tokenizer cannot spell the names of the dictionary: {error}.") from None
+def _for_each(within: Restriction | Sequence[Restriction] | None, mentions: int) -> Sequence[Restriction | None]:
+    if within is None or isinstance(within, Restriction):
+        return [within] * mentions
+    if len(within) != mentions:
+        raise UsageError(f"{len(within)} restrictions for {mentions} mentions: give one, or one for each mention.")
+    return within
 
 
 def _check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:
@@ -320,9 +336,9 @@ def _check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:
         )
 
 
-def _check_replaceable(directory: Path) -> None:
-    if directory.is_dir() and any(directory.iterdir()) and not has_manifest(directory, KIND):
-        raise ModelError(f"{directory}: holds other files, which saving a model would delete. Name another directory.")
+def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameTrie:
+    """The trie of every key of the dictionary, under its key index; see :func:`genlink.data.spelling.spell_trie`."""
+    return spell_trie((kb.key(i) for i in range(kb.n_keys)), encoding, name_tokens)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import END, A, B, C, D, FakeSession, brute_force, build, name_lists, names_of, random_scores, seeds
+from toys import END, A, B, C, D, FakeSession, LogProb, brute_force, build, name_lists, names_of, random_scores, seeds
 
 from genlink.decoding import Beam, Hypothesis, run_searches
 from genlink.decoding.search import NameConcepts

@@ -169,7 +169,7 @@ def test_forced_tokens_that_are_free_are_never_asked_about(names, seed, k, ahead
 def test_under_a_normaliser_over_children_a_single_name_costs_nothing() -> None:
     session = FakeSession(random_scores(0), 1)
     (result,) = run_searches(session, [LazyBeam(build([(A, B, C)]), 5, 5)], forced_is_free=True)
-    assert result == SearchResult((Hypothesis(0, 0.0),), exact=True, rows=0, passes=0)
+    assert result == SearchResult((Hypothesis(0, 0.0),), exact=True, names=(Hypothesis(0, 0.0),), rows=0, passes=0)
     assert session.fed == session.asked == []
 
 

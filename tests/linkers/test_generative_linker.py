@@ -18,7 +18,9 @@ from genlink.data.tokenizer import train_tokenizer
 from genlink.errors import DataError, KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import fresh_bart
-from genlink.linkers.generative import GenerativeLinker, SearchSettings, build_trie, saved_template
+from genlink.linkers.generative import GenerativeLinker, build_trie
+from genlink.linkers.model_directory import saved_template
+from genlink.linkers.search_settings import SearchSettings
 from genlink.preprocessing import Preprocessing
 from genlink.schema import Concept, Document, Mention
 from genlink.templates import Template
