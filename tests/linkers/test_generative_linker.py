@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import CONCEPTS, MENTIONS, TEMPLATE, names, with_search
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -27,43 +28,10 @@ from genlink.templates import Template
 from genlink.text import Normalisation
 from genlink.trie import NameTrie
 
-CONCEPTS = [
-    Concept("D1", ("Silver fever", "Fever, silver", "Argentine fever")),
-    Concept("D2", ("Glass bone disease", "Osteovitrosis")),
-    Concept("D3", ("Moth lung",)),
-    Concept("D4", ("Tidal colic", "SF")),
-    Concept("D5", ("Salt fever", "SF")),  # SF is ambiguous
-    Concept("D6", ("Blue gout", "Gout, blue")),
-]
-TEMPLATE = Template(source_tokens=40, prefix_tokens=20)
-SURFACES = ["silver fevr", "SF", "glass bones", "moth's lung", "bluish gout of the left foot", "x", "α/β", "gout"]
-MENTIONS = [Mention.in_context("Signs of ", surface, " were seen.") for surface in SURFACES]
-
 
 @pytest.fixture(scope="module")
-def kb():
-    return KnowledgeBase.from_concepts(CONCEPTS)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(kb):
-    return train_tokenizer([kb.key(i) for i in range(kb.n_keys)], 300, ["START", "END", "is"])
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    """Random weights, large enough that mentions get different answers."""
-    bart = fresh_bart(tokenizer, width=16, encoder_layers=1, decoder_layers=1, heads=2, max_positions=64, seed=1)
-    with torch.no_grad():
-        for parameter in bart.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(12)
-    return bart.eval()
-
-
-@pytest.fixture(scope="module")
-def linker(model, tokenizer, kb):
-    return GenerativeLinker(model, tokenizer, kb, template=TEMPLATE, search=SearchSettings(name_tokens=30))
+def kb(small_kb):
+    return small_kb
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +45,6 @@ def saved(linker, tmp_path_factory):
 def copy(saved, tmp_path):
     """A copy of the saved model that may be spoilt."""
     return shutil.copytree(saved, tmp_path / "model")
-
-
-def names(linker: GenerativeLinker, mentions=MENTIONS, k: int = 5) -> list[list[str]]:
-    return [[candidate.name for candidate in prediction.candidates] for prediction in linker.link(mentions, k)]
-
-
-def with_search(linker: GenerativeLinker, **changes: int) -> GenerativeLinker:
-    return linker.with_search(replace(linker.search, **changes))
 
 
 # Linking
