@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from genlink.cli.model_options import BatchSize, Beams, Device, Search
 from genlink.data_paths import display, locate
 
 __all__ = ["compare", "evaluate", "score"]
@@ -52,9 +53,10 @@ def evaluate(
     mentions: Annotated[str | None, typer.Option(help="raw or preprocessed; overrides the presets.")] = None,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only mentions of this type. Repeatable.")] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Ranks to predict.")] = 10,
-    beams: Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = None,
+    search: Search = None,
+    beams: Beams = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first documents.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory for predictions.jsonl and result.json.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Where to write the predictions (JSON lines).")] = None,
@@ -97,6 +99,7 @@ def evaluate(
     linker = open_linker(
         model if model in LEXICAL else locate(model),
         load_kb(locate(kb)) if kb else None,
+        search=search,
         beams=beams,
         batch_size=batch_size,
         device=device,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from genlink.cli.model_options import BatchSize, Beams, Device, Search
 from genlink.data_paths import locate
 from genlink.errors import UsageError
 from genlink.schema import Document, Mention, Prediction
@@ -41,9 +42,10 @@ def link(
         str, typer.Option(help="Form of the output: predictions, or jsonl or pubtator with the ids filled in.")
     ] = "predictions",
     k: Annotated[int, typer.Option("--k", min=1, help="Ranks to predict.")] = 5,
-    beams: Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = None,
+    search: Search = None,
+    beams: Beams = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
     abbreviations: Annotated[bool, typer.Option(help="Expand abbreviations that the document defines.")] = True,
     composites: Annotated[
         bool, typer.Option(help="Split composite mentions by their form; this also splits some that are not.")
@@ -79,6 +81,7 @@ def link(
     linker = open_linker(
         model if model in LEXICAL else locate(model),
         load_kb(locate(kb)) if kb else None,
+        search=search,
         beams=beams,
         batch_size=batch_size,
         device=device,

@@ -38,20 +38,24 @@ def open_linker(
     model: str | Path,
     kb: KnowledgeBase | None,
     *,
+    search: str | None = None,
     beams: int | None = None,
     batch_size: int | None = None,
     device: str | None = None,
 ) -> OpenedLinker:
     """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
 
-    ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves them as saved.
+    ``search``, ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves them
+    as saved.
     Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model or device.
     """
     if model in LEXICAL:
         if kb is None:
             raise UsageError(f"`{model}` looks names up in a knowledge base: give one with --kb.")
-        if (beams, batch_size, device) != (None, None, None):
-            raise UsageError(f"`{model}` is no model: beams, batch size and device are settings of model directories.")
+        if (search, beams, batch_size, device) != (None, None, None, None):
+            raise UsageError(
+                f"`{model}` is no model: search, beams, batch size and device are settings of model directories."
+            )
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
     if not Path(model).is_dir():
         raise UsageError(f"{model}: no such model. Give `exact`, `tfidf` or a directory written by genlink train.")
@@ -60,11 +64,11 @@ def open_linker(
     from genlink.linkers.generative import GenerativeLinker
 
     linker = GenerativeLinker.load(model, kb=kb)
-    search = linker.search
-    search = replace(search, beams=beams or search.beams, batch_size=batch_size or search.batch_size)
+    wanted = {"search": search, "beams": beams, "batch_size": batch_size}
+    settings = replace(linker.search, **{key: value for key, value in wanted.items() if value is not None})
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return linker.with_search(search).to(device)
+        return linker.with_search(settings).to(device)
     except (AssertionError, RuntimeError) as error:  # torch built without CUDA fails by an assertion
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
