@@ -157,7 +157,7 @@ class OptimiserConfig(_Strict):
 
 
 class DevConfig(_Strict):
-    """Scoring by real linking while training; the model saved is the one with the best Acc@1."""
+    """Scoring by real linking while training."""
 
     corpus: str
     types: list[str] = []
@@ -168,6 +168,8 @@ class DevConfig(_Strict):
     beams: int = Field(5, ge=1)
     patience: int | None = Field(None, ge=1)
     """Stop after so many scorings without a better one."""
+    keep: Literal["best", "last"] = "best"
+    """Which model is saved: that with the best Acc@1, or that of the last step, where few mentions are scored."""
 
 
 class TrainConfig(_Strict):

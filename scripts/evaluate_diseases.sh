@@ -25,7 +25,6 @@ if [ "$wanted" != bc5cdr_disease ]; then
     evaluate ncbi_disease tfidf "TF-IDF" 2 --kb "$KB"
     evaluate ncbi_disease runs/ncbi_disease/medic_only_finetune/model "generator, pre-trained on MEDIC" 3
     evaluate ncbi_disease runs/ncbi_disease/finetune/model "generator, pre-trained on open vocabularies" 4
-    evaluate ncbi_disease runs/ncbi_disease/finetune_kb_train/model "the same, training names in its pairs" 5
 fi
 if [ "$wanted" != ncbi_disease ]; then
     KB=data/dictionaries/ctd_diseases2017.txt CORPUS=data/bc5cdr/dev.pubtator TRAIN=data/bc5cdr/train.pubtator

@@ -77,6 +77,7 @@ def run_stage(
     batches, sources = _batches(config, sources, linker)
     trie = _trie_of_targets(linker, sources) if config.objective == "trie" else None
     scorer = _DevScorer(config.dev, linker, accelerator) if config.dev else None
+    keeps_best = config.dev is not None and config.dev.keep == "best"
     # An earlier run is deleted only now that all that this one reads was found.
     _claim(output, config, overwrite, accelerator)
     record = _record(config, linker, accelerator.num_processes)
@@ -100,10 +101,10 @@ def run_stage(
         score=scorer,
         score_every=config.dev.every if config.dev else 0,
         patience=config.dev.patience if config.dev else None,
-        save_best=lambda: linker.save(output / "model"),
+        save_best=(lambda: linker.save(output / "model")) if keeps_best else None,
     )
     if accelerator.is_main_process:
-        if scorer is None:
+        if not keeps_best:
             linker.save(output / "model")
         record["n"] = run.examples
         record["settings"]["run"] = dataclasses.asdict(run)
@@ -150,7 +151,10 @@ def _refuse_to_mix(output: Path) -> None:
 
 
 def _check_recipe(output: Path, config: TrainConfig) -> None:
-    """Refuse to go on with a run of another recipe; where it writes and how it cuts its batches may change."""
+    """Refuse to go on with a run of another recipe.
+
+    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt.
+    """
     if not (output / "config.json").exists():
         return
     try:  # as a recipe: one written before a key was there had its default
@@ -170,7 +174,7 @@ def _check_recipe(output: Path, config: TrainConfig) -> None:
 
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
     optimiser = {key: value for key, value in recipe["optimiser"].items() if key != "micro_batch_size"}
-    kept = {key: value for key, value in recipe.items() if key not in ("output", "checkpoint_every", "optimiser")}
+    kept = {key: value for key, value in recipe.items() if key not in ("output", "checkpoint_every", "dev", "optimiser")}
     return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
 
 

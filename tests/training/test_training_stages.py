@@ -120,6 +120,19 @@ def test_fine_tuning_keeps_the_model_of_the_best_score(finetune, dev_corpus, tmp
     assert dev_accuracy(linker, dev_corpus) == run.best
 
 
+def test_a_recipe_may_keep_the_last_model_and_a_finished_run_may_change_its_mind(finetune, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.8, 0.7])
+    monkeypatch.setattr("genlink.training.stages._DevScorer.__call__", lambda self: next(scores))
+    config = finetune(tmp_path)
+    assert run_stage(config).best_step == 2
+    last = load_file(tmp_path / "checkpoint" / "weights.safetensors")
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert not all(saved[name].equal(last[name]) for name in last)
+    run_stage(config.model_copy(update={"dev": config.dev.model_copy(update={"keep": "last"})}), resume=True)
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(saved[name].equal(last[name]) for name in last)
+
+
 def test_a_dev_score_over_some_mentions_counts_these_alone(finetune, tmp_path):
     run = run_stage(finetune(tmp_path, dev={"corpus": finetune(tmp_path).dev.corpus, "every": 6, "limit": 1}))
     assert run.best in (0.0, 1.0)
