@@ -23,6 +23,7 @@ __all__ = [
     "ModelShape",
     "OptimiserConfig",
     "PairsConfig",
+    "SearchConfig",
     "TemplateConfig",
     "TrainConfig",
     "read_train_config",
@@ -165,11 +166,20 @@ class DevConfig(_Strict):
     """Steps between two scorings; the last step is always scored."""
     limit: int | None = Field(None, ge=1)
     """Score only so many mentions, evenly spread."""
-    beams: int = Field(5, ge=1)
     patience: int | None = Field(None, ge=1)
     """Stop after so many scorings without a better one."""
     keep: Literal["best", "last"] = "best"
     """Which model is saved: that with the best Acc@1, or that of the last step, where few mentions are scored."""
+
+
+class SearchConfig(_Strict):
+    """How the model searches while it is scored, and afterwards: see genlink.linkers.search_settings."""
+
+    search: Literal["lazy_beam", "beam", "exact"] = "lazy_beam"
+    beams: int = Field(5, ge=1)
+    cap: int = Field(600, ge=1)
+    concept_score: Literal["best", "sum"] = "best"
+    batch_size: int = Field(32, ge=1)
 
 
 class TrainConfig(_Strict):
@@ -192,6 +202,7 @@ class TrainConfig(_Strict):
     corpus: CorpusConfig | None = None
     finetune: FinetuneConfig | None = None
     dev: DevConfig | None = None
+    search: SearchConfig = SearchConfig()
     target_tokens: int = Field(64, ge=4)
     """The longest name, in tokens; of longer ones the beginning is learnt, and they are left out of the trie."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -18,6 +18,7 @@ from genlink.config import (
     ModelShape,
     OptimiserConfig,
     PairsConfig,
+    SearchConfig,
     TrainConfig,
 )
 from genlink.corpora import load_corpus
@@ -122,7 +123,10 @@ def _recipe(data: Path, output: Path, steps: int) -> TrainConfig:
         ),
         pairs=PairsConfig(training_names=True),
         corpus=CorpusConfig(train=[str(data / "train.jsonl")]),
-        finetune=FinetuneConfig(replay=0.5),
+        finetune=FinetuneConfig(replay=0.5, noise=0.5),
+        # So few names teach a choice among names better than among all tokens; a concept has several that may be meant.
+        objective="trie",
+        search=SearchConfig(concept_score="sum"),
         optimiser=OptimiserConfig(steps=steps, batch_size=64, learning_rate=1.5e-3, warmup_steps=50),
     )
 

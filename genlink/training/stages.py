@@ -174,7 +174,11 @@ def _check_recipe(output: Path, config: TrainConfig) -> None:
 
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
     optimiser = {key: value for key, value in recipe["optimiser"].items() if key != "micro_batch_size"}
-    kept = {key: value for key, value in recipe.items() if key not in ("output", "checkpoint_every", "dev", "optimiser")}
+    kept = {
+        key: value
+        for key, value in recipe.items()
+        if key not in ("output", "checkpoint_every", "dev", "search", "optimiser")
+    }
     return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
 
 
@@ -252,7 +256,7 @@ def _linker(
         tokenizer,
         dictionary,
         template=template,
-        search=SearchSettings(beams=config.dev.beams if config.dev else 5, name_tokens=config.target_tokens),
+        search=SearchSettings(**config.search.model_dump(), name_tokens=config.target_tokens),
         # Patterns split too much where no gold tells how many parts there are: unlabelled mentions stay whole.
         preprocessing=Preprocessing(abbreviations=config.corpus is None or config.corpus.abbreviations),
         normaliser=config.objective,
