@@ -275,7 +275,7 @@ class KnowledgeBase:
         return KnowledgeBase(self._tables, None, additions) if additions.names else self
 
     def is_overlay_of(self, other: KnowledgeBase) -> bool:
-        """Whether this is ``other`` with names added by ``overlay``, or ``other`` itself: its indices are valid here."""
+        """Whether this is ``other`` or an overlay of it, so that the indices of ``other`` are valid here."""
         mine, theirs = self._additions.new_keys, other._additions.new_keys
         return self._tables is other._tables and mine[: len(theirs)] == theirs
 

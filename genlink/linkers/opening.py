@@ -45,8 +45,8 @@ def open_linker(
 ) -> OpenedLinker:
     """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
 
-    ``search``, ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves them
-    as saved.
+    ``search``, ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves
+    them as saved.
     Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model or device.
     """
     if model in LEXICAL:
