@@ -17,25 +17,43 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BartForConditionalGeneration
 
-from genlink.decoding.normaliser import child_logits, full_log_normaliser
+from genlink.decoding.normaliser import Head, Normaliser
 from genlink.errors import UsageError
 
 __all__ = ["BartScorer", "BartSession"]
 
 IntArray = npt.NDArray[np.integer[Any]]
 
-# Room beyond the prefixes at the start: most names of a small trie are found before it must grow.
-_SPARE_SLOTS = 32
+# Room beyond the prefixes at the start: a beam of five is through before it must grow.
+_SPARE_SLOTS = 64
 
 
 class BartScorer:
     """Scores next tokens under a ``BartForConditionalGeneration`` of any size, in its own dtype and on its own device.
 
-    The model is used, not copied: its weights may change between sessions. Dropout is never applied.
+    The model is used, not copied, but for rows of its head: its weights may change until the first session begins and
+    must stay as they are from then on. Make a scorer anew after an update; it costs nothing. Dropout is never applied.
     """
 
-    def __init__(self, model: BartForConditionalGeneration) -> None:
+    def __init__(
+        self,
+        model: BartForConditionalGeneration,
+        normaliser: Normaliser = "full",
+        active_tokens: npt.ArrayLike | None = None,
+        *,
+        normaliser_dtype: torch.dtype | None = None,
+    ) -> None:
+        """``normaliser`` says what a log-probability is relative to: see :mod:`genlink.decoding.normaliser`.
+
+        ``active_tokens``: the tokens of the dictionary's names, the end token among them, which ``active`` needs and
+        the others do not read. ``normaliser_dtype``: the dtype of the product over the whole vocabulary or the active
+        tokens, by default the model's. On processors that multiply bfloat16 faster than float32, bfloat16 saves time
+        with a model in float32; the children's logits and the sum stay in float32. ``trie`` has no such product.
+
+        Raises ValueError for another normaliser, and for ``active`` without tokens.
+        """
         self.model = model
+        self._head = Head(model, normaliser, active_tokens, normaliser_dtype)
 
     @property
     def max_positions(self) -> int:
@@ -71,32 +89,38 @@ class BartScorer:
             output = encoder(input_ids=input_ids.to(device), attention_mask=attention_mask, return_dict=True)
         finally:
             encoder.train(was_training)
-        return BartSession(self.model, output.last_hidden_state, attention_mask, prefixes)
+        return BartSession(self.model, self._head, output.last_hidden_state, attention_mask, prefixes)
 
 
 class BartSession:
     """The decoder's state for one batch of mentions; begun by :meth:`BartScorer.begin`, dropped when searched.
 
     Satisfies :class:`genlink.decoding.beam.Session`. Slots of a mention count from 0, its prefix comes first.
+
+    Buffers have a row for each mention. Mentions that are fed together are brought to the front of them, so that
+    attention runs over a slice and nothing is gathered when others have dropped out; ``_place`` is a mention's row.
     """
 
     def __init__(
         self,
         model: BartForConditionalGeneration,
+        head: Head,
         encoded: Tensor,
         attention_mask: Tensor,
         prefixes: Sequence[Sequence[int]],
     ) -> None:
         config, decoder = model.config, model.model.decoder
         self._model = model
+        self._head = head
         self._layers = list(decoder.layers)
         self._heads = int(config.decoder_attention_heads)
         self._max_positions = int(config.max_position_embeddings)
         n = len(prefixes)
         lengths = np.array([len(prefix) for prefix in prefixes])
         self._used = np.zeros(n, np.int64)  # slots in use
-        self._depth = np.zeros((n, 0), np.int64)  # decoder position of each slot
-        self._is_ancestor = torch.zeros((n, 0, 0), dtype=torch.bool, device=model.device)  # [mention, slot, ancestor]
+        self._depth = np.zeros((n, 0), np.int64)  # decoder position of each slot, -1 before it is fed
+        self._is_ancestor = np.zeros((n, 0, 0), bool)  # [mention, slot, ancestor or itself]
+        self._place, self._mention_at = np.arange(n), np.arange(n)
         head_size = config.d_model // self._heads
         self._keys = [encoded.new_zeros((n, 0, self._heads, head_size)) for _ in self._layers]
         self._values = [encoded.new_zeros((n, 0, self._heads, head_size)) for _ in self._layers]
@@ -105,98 +129,134 @@ class BartSession:
         self._source_values = [self._split(layer.encoder_attn.v_proj(encoded)) for layer in self._layers]
         # A source of nothing but padding would leave attention without a key, and softmax with NaN.
         seen = attention_mask.bool() | ~attention_mask.bool().any(dim=1, keepdim=True)
-        self._source_mask = None if bool(seen.all()) else seen[:, None, None, :]
+        self._source_mask = None if bool(seen.all()) else _additive(seen[:, None, None, :], encoded.dtype)
 
         self._reserve(int(lengths.max()) + _SPARE_SLOTS)
         self._feed_prefixes(prefixes, lengths)
         self.root_slots: npt.NDArray[np.int64] = lengths - 1
 
+    @property
+    def next_slots(self) -> npt.NDArray[np.int64]:
+        """The slot that each mention's next row will get, (mentions,)."""
+        slots: npt.NDArray[np.int64] = self._used.copy()
+        return slots
+
     @torch.inference_mode()
     def extend(self, mentions: IntArray, parents: IntArray, tokens: IntArray) -> npt.NDArray[np.int64]:
         """Feed one token below each parent slot; all arrays have one entry a row, as has the answer, the new slots.
 
-        Raises UsageError where a name runs past the last position of the model.
+        A mention's rows get consecutive slots from ``next_slots`` on, in their order, and a parent may be the slot of
+        another row of the same call: one pass feeds a chain or a small tree.
+
+        Raises UsageError where a name runs past the last position of the model, ValueError for a parent that neither
+        is fed nor would be.
         """
-        slots: npt.NDArray[np.int64] = self._used[mentions] + _rank_within_group(mentions)
+        columns = _rank_within_group(mentions)
+        slots: npt.NDArray[np.int64] = self._used[mentions] + columns
         self._reserve(int(slots.max()) + 1)
         np.maximum.at(self._used, mentions, slots + 1)
-        m, p, s = self._to_device(mentions, parents, slots)
-        self._is_ancestor[m, s] = self._is_ancestor[m, p]
-        self._is_ancestor[m, s, s] = True
-        self._feed(mentions, slots, tokens, self._depth[mentions, parents] + 1)
+        left = np.arange(len(slots))
+        while len(left):  # level by level: a row waits for its parent
+            is_ready = self._depth[mentions[left], parents[left]] >= 0
+            if not is_ready.any():
+                raise ValueError(f"slot {parents[left[0]]} of mention {mentions[left[0]]} is not fed")
+            ready, left = left[is_ready], left[~is_ready]
+            m, p, s = mentions[ready], parents[ready], slots[ready]
+            self._is_ancestor[m, s] = self._is_ancestor[m, p]
+            self._is_ancestor[m, s, s] = True
+            self._depth[m, s] = self._depth[m, p] + 1
+        self._feed(mentions, slots, tokens, columns)
         return slots
 
     @torch.inference_mode()
     def log_probs(
         self, mentions: IntArray, slots: IntArray, child_rows: IntArray, child_tokens: IntArray
     ) -> npt.NDArray[np.float32]:
-        """log p(token | source, prefix) over the whole vocabulary.
+        """log p(token | source, prefix) under the scorer's normaliser.
 
         Question c asks for token ``child_tokens[c]`` after the slot ``slots[r]`` of ``mentions[r]``, where
-        ``r = child_rows[c]``. Returns one number a question.
+        ``r = child_rows[c]``, in ascending order. Under ``trie`` a row must ask for all children of its node. Returns
+        one number a question.
         """
-        m, s, rows, tokens = self._to_device(mentions, slots, child_rows, child_tokens)
-        hidden = self._hidden[m, s]
-        weight, bias = self._model.lm_head.weight, self._model.final_logits_bias[0]
-        scores = child_logits(hidden, weight, bias, rows, tokens) - full_log_normaliser(hidden, weight, bias)[rows]
-        result: npt.NDArray[np.float32] = scores.cpu().numpy()
-        return result
+        places, s = self._to_device(self._place[mentions], slots)
+        return self._head.log_probs(self._hidden[places, s], child_rows, child_tokens)
 
     def _feed_prefixes(self, prefixes: Sequence[Sequence[int]], lengths: npt.NDArray[np.int64]) -> None:
         """Feed the prefixes of all mentions, each a chain of slots from 0."""
         longest = int(lengths.max())
-        self._is_ancestor[:, :longest, :longest] = torch.ones_like(self._is_ancestor[:, :longest, :longest]).tril()
         self._used[:] = lengths
+        self._is_ancestor[:, :longest, :longest] = np.tri(longest, dtype=bool)
         slots = np.concatenate([np.arange(length) for length in lengths])
         tokens = np.concatenate([np.asarray(prefix, np.int64) for prefix in prefixes])
-        self._feed(np.repeat(np.arange(len(prefixes)), lengths), slots, tokens, slots)
+        mentions = np.repeat(np.arange(len(prefixes)), lengths)
+        self._depth[mentions, slots] = slots
+        self._feed(mentions, slots, tokens, columns=slots)
 
-    def _feed(self, mentions: IntArray, slots: IntArray, tokens: IntArray, depth: IntArray) -> None:
-        """Run the decoder over rows whose slots are reserved and whose ancestors are known."""
+    def _feed(self, mentions: IntArray, slots: IntArray, tokens: IntArray, columns: IntArray) -> None:
+        """Run the decoder over rows whose slots are reserved, with their depth and ancestors.
+
+        ``columns`` counts the rows of each mention.
+        """
+        depth = self._depth[mentions, slots]
         if int(depth.max()) >= self._max_positions:
             raise UsageError(
                 f"a decoder prefix and a name of more than {self._max_positions} tokens together do not fit the model. "
                 "Cap the length of names when building the knowledge base."
             )
-        self._depth[mentions, slots] = depth
-        # Linear layers run on the rows; attention on a block (active mentions, rows of each, padded).
-        active, block_rows = np.unique(mentions, return_inverse=True)
-        block_columns = _rank_within_group(mentions)
-        width, reach = int(block_columns.max()) + 1, int(self._used[active].max())
-        place = block_rows * width + block_columns
-        m, s, t, d, cells, chosen = self._to_device(mentions, slots, tokens, depth, place, active)
-        is_whole_batch = len(active) == len(self._used)
-
-        def of_active(state: Tensor) -> Tensor:
-            return state if is_whole_batch else state[chosen]
+        # Linear layers run on the rows; attention on a block (mentions, rows of each), padded where these are uneven.
+        active = np.unique(mentions)
+        self._bring_forward(active)
+        n, width, reach = len(active), int(columns.max()) + 1, int(self._used[active].max())
+        cells = self._place[mentions] * width + columns
+        order = np.argsort(cells)
+        mentions, slots, cells = mentions[order], slots[order], cells[order]
+        is_even = len(cells) == n * width
+        p, s, t, d, c = self._to_device(self._place[mentions], slots, tokens[order], depth[order], cells)
 
         def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-            block = query.new_zeros((len(active) * width, query.shape[1]))
-            block[cells] = query
-            block = self._split(block.view(len(active), width, -1)).transpose(1, 2)
-            out = functional.scaled_dot_product_attention(block, keys.transpose(1, 2), values.transpose(1, 2), mask)
-            return out.transpose(1, 2).reshape(len(active) * width, -1)[cells]
+            if not is_even:
+                query = query.new_zeros((n * width, query.shape[1])).index_copy_(0, c, query)
+            block = self._split(query.view(n, width, -1)).transpose(1, 2)
+            out = functional.scaled_dot_product_attention(
+                block, keys[:n].transpose(1, 2), values[:n].transpose(1, 2), mask
+            )
+            out = out.transpose(1, 2).reshape(n * width, -1)
+            return out if is_even else out[c]
 
         # Padding of the block attends to slot 0: a row without any key would be NaN.
-        mask = torch.zeros((len(active) * width, reach), dtype=torch.bool, device=m.device)
-        mask[:, 0] = True
-        mask[cells] = self._is_ancestor[m, s, :reach]
-        mask = mask.view(len(active), 1, width, reach)
-        source_mask = None if self._source_mask is None else of_active(self._source_mask)
+        visible = np.zeros((n * width, reach), bool)
+        visible[:, 0] = True
+        visible[cells] = self._is_ancestor[mentions, slots, :reach]
+        mask = _additive(torch.from_numpy(visible).to(p.device), self._hidden.dtype).view(n, 1, width, reach)
+        source_mask = None if self._source_mask is None else self._source_mask[:n]
 
         decoder = self._model.model.decoder
         x = decoder.embed_tokens(t) + decoder.embed_positions.weight[d + decoder.embed_positions.offset]
         x = decoder.layernorm_embedding(x)
         for i, layer in enumerate(self._layers):
             own, cross = layer.self_attn, layer.encoder_attn
-            self._keys[i][m, s] = self._split(own.k_proj(x))
-            self._values[i][m, s] = self._split(own.v_proj(x))
-            keys, values = of_active(self._keys[i][:, :reach]), of_active(self._values[i][:, :reach])
-            x = layer.self_attn_layer_norm(x + own.out_proj(attend(own.q_proj(x), keys, values, mask)))
-            keys, values = of_active(self._source_keys[i]), of_active(self._source_values[i])
-            x = layer.encoder_attn_layer_norm(x + cross.out_proj(attend(cross.q_proj(x), keys, values, source_mask)))
+            self._keys[i][p, s] = self._split(own.k_proj(x))
+            self._values[i][p, s] = self._split(own.v_proj(x))
+            out = attend(own.q_proj(x), self._keys[i][:, :reach], self._values[i][:, :reach], mask)
+            x = layer.self_attn_layer_norm(x + own.out_proj(out))
+            out = attend(cross.q_proj(x), self._source_keys[i], self._source_values[i], source_mask)
+            x = layer.encoder_attn_layer_norm(x + cross.out_proj(out))
             x = layer.final_layer_norm(x + layer.fc2(layer.activation_fn(layer.fc1(x))))
-        self._hidden[m, s] = x
+        self._hidden[p, s] = x
+
+    def _bring_forward(self, active: IntArray) -> None:
+        """Let these mentions have the first rows of every buffer, in any order: they change places with idle ones."""
+        behind = active[self._place[active] >= len(active)]
+        if not len(behind):
+            return
+        moved = np.concatenate([np.setdiff1d(self._mention_at[: len(active)], active), behind])
+        old = self._place[moved]
+        new = np.roll(old, len(behind))
+        self._place[moved], self._mention_at[new] = new, moved
+        to, source = self._to_device(new, old)
+        buffers = [*self._keys, *self._values, *self._source_keys, *self._source_values, self._hidden]
+        for buffer in buffers if self._source_mask is None else [*buffers, self._source_mask]:
+            buffer[to] = buffer[source]
 
     def _split(self, x: Tensor) -> Tensor:
         """Part the last dimension into heads."""
@@ -207,9 +267,9 @@ class BartSession:
         old = self._depth.shape[1]
         if slots <= old:
             return
-        more = max(slots, old + old // 2) - old
-        self._depth = np.pad(self._depth, ((0, 0), (0, more)))
-        self._is_ancestor = functional.pad(self._is_ancestor, (0, more, 0, more))
+        more = max(slots, 2 * old) - old
+        self._depth = np.pad(self._depth, ((0, 0), (0, more)), constant_values=-1)
+        self._is_ancestor = np.pad(self._is_ancestor, ((0, 0), (0, more), (0, more)))
         self._keys = [functional.pad(keys, (0, 0, 0, 0, 0, more)) for keys in self._keys]
         self._values = [functional.pad(values, (0, 0, 0, 0, 0, more)) for values in self._values]
         self._hidden = functional.pad(self._hidden, (0, 0, 0, more))
@@ -217,6 +277,11 @@ class BartSession:
     def _to_device(self, *arrays: IntArray) -> list[Tensor]:
         device = self._model.device
         return [torch.from_numpy(np.asarray(array, np.int64)).to(device) for array in arrays]
+
+
+def _additive(is_visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask as attention adds it to its scores: made once, instead of in every layer."""
+    return torch.zeros(is_visible.shape, dtype=dtype, device=is_visible.device).masked_fill_(~is_visible, -torch.inf)
 
 
 def _rank_within_group(groups: IntArray) -> npt.NDArray[np.int64]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genlink.decoding import BartScorer, beam_search
+from genlink.decoding import BartScorer, Beam, Hypothesis, run_searches
 from genlink.errors import UsageError
 
 START, BOS, END, PAD = 2, 0, 2, 1
@@ -35,6 +35,10 @@ def forward(model, mention: int, decoder_tokens: list[int]) -> torch.Tensor:
 def all_log_probs(session, mention: int, slot: int, vocabulary: int = 100) -> np.ndarray:
     tokens = np.arange(vocabulary)
     return session.log_probs(np.array([mention]), np.array([slot]), np.zeros(vocabulary, np.int64), tokens)
+
+
+def search(session, trie, n_mentions: int, beams: int) -> list[tuple[Hypothesis, ...]]:
+    return [r.hypotheses for r in run_searches(session, [Beam(trie, beams, beams) for _ in range(n_mentions)])]
 
 
 @pytest.mark.parametrize("changes", CONFIGURATIONS)
@@ -68,6 +72,63 @@ def test_branches_of_a_mention_do_not_see_each_other(tiny_bart, changes) -> None
         np.testing.assert_allclose(all_log_probs(session, mention, slot), expected, atol=1e-4)
 
 
+def random_tree(rng, n_mentions: int, rows: int) -> list[tuple[int, int, int]]:
+    """(mention, parent, token): parents are numbered from -1, the root, by the mention's own rows."""
+    grown = [0] * n_mentions
+    tree = []
+    for mention in rng.integers(n_mentions, size=rows).tolist():
+        tree.append((mention, int(rng.integers(-1, grown[mention])), int(rng.integers(4, 100))))
+        grown[mention] += 1
+    return tree
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tree_fed_at_once_is_a_tree_fed_row_by_row_is_the_models_forward(tiny_bart, seed) -> None:
+    model, rng = tiny_bart(), np.random.default_rng(seed)
+    tree = random_tree(rng, 3, rows=40)
+    at_once, by_rows = (BartScorer(model).begin(SOURCE, MASK, PREFIXES) for _ in range(2))
+    first, roots = at_once.next_slots, at_once.root_slots
+    assert first.tolist() == [4, 1, 6]
+    mentions, parents, tokens = np.array(tree).T
+    parents = np.where(parents < 0, roots[mentions], first[mentions] + parents)
+    slots = at_once.extend(mentions, parents, tokens)
+    alone = [int(by_rows.extend(*(array[i : i + 1] for array in (mentions, parents, tokens)))[0]) for i in range(40)]
+    assert slots.tolist() == alone
+    np.testing.assert_array_equal(at_once.next_slots, first + np.bincount(mentions, minlength=3))
+
+    paths = {(mention, slot): PREFIXES[mention] for mention, slot in enumerate(roots.tolist())}
+    for mention, parent, token, slot in zip(mentions, parents, tokens, slots, strict=True):
+        paths[mention, slot] = [*paths[mention, parent], token]
+        expected = forward(model, mention, paths[mention, slot])[-1].numpy()
+        np.testing.assert_allclose(all_log_probs(at_once, mention, slot), expected, atol=1e-4)
+        np.testing.assert_allclose(all_log_probs(by_rows, mention, slot), expected, atol=1e-4)
+
+
+def test_a_row_may_stand_before_its_parent_but_not_without_one(tiny_bart) -> None:
+    model = tiny_bart()
+    session = BartScorer(model).begin(SOURCE, MASK, PREFIXES)
+    slots = session.extend(np.array([1, 1]), np.array([2, 0]), np.array([8, 9]))
+    expected = forward(model, 1, [*PREFIXES[1], 9, 8])[-1].numpy()
+    np.testing.assert_allclose(all_log_probs(session, 1, slots[0]), expected, atol=1e-4)
+    with pytest.raises(ValueError, match="slot 7 of mention 1 is not fed"):
+        session.extend(np.array([1]), np.array([7]), np.array([8]))
+
+
+def test_mentions_may_drop_out_and_come_back(tiny_bart) -> None:
+    model, n = tiny_bart(), 7
+    source, mask = SOURCE.repeat(3, 1)[:n], MASK.repeat(3, 1)[:n]
+    session = BartScorer(model).begin(source, mask, [PREFIXES[i % 3] for i in range(n)])
+    slots, paths = session.root_slots.copy(), [list(PREFIXES[i % 3]) for i in range(n)]
+    for turn, group in enumerate([[6, 2, 4], [4, 6], [0, 1, 2, 3, 5], [5, 4], list(range(n)), [3]]):
+        mentions = np.array(group)
+        slots[mentions] = session.extend(mentions, slots[mentions], 10 * turn + mentions + 4)
+        for mention in group:
+            paths[mention].append(10 * turn + mention + 4)
+    for mention in range(n):
+        expected = forward(model, mention % 3, paths[mention])[-1].numpy()
+        np.testing.assert_allclose(all_log_probs(session, mention, slots[mention]), expected, atol=1e-4)
+
+
 def test_questions_are_answered_by_row_and_token(tiny_bart) -> None:
     session = BartScorer(tiny_bart()).begin(SOURCE, MASK, PREFIXES)
     mentions, slots = np.array([2, 0, 2]), np.array([5, 3, 1])
@@ -99,7 +160,7 @@ def test_a_long_chain_outgrows_the_reserved_slots(tiny_bart) -> None:
 def test_the_search_under_a_model_returns_what_teacher_forcing_every_name_returns(tiny_bart, build_trie) -> None:
     model = tiny_bart(scale_embedding=True)
     session = BartScorer(model).begin(SOURCE, MASK, PREFIXES)
-    found = beam_search(session, build_trie(NAMES), 3, beams=len(NAMES), k=len(NAMES))
+    found = search(session, build_trie(NAMES), 3, beams=len(NAMES))
     for mention, prefix in enumerate(PREFIXES):
         scores = {}
         for i, name in enumerate(NAMES):
@@ -111,11 +172,11 @@ def test_the_search_under_a_model_returns_what_teacher_forcing_every_name_return
 
 def test_a_mention_scores_alike_alone_and_in_a_padded_batch(tiny_bart, build_trie) -> None:
     model, trie = tiny_bart(), build_trie(NAMES)
-    together = beam_search(BartScorer(model).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=3, k=3)
+    together = search(BartScorer(model).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=3)
     for mention in range(3):
         source = SOURCE[mention : mention + 1, : int(MASK[mention].sum())]
         session = BartScorer(model).begin(source, torch.ones_like(source), [PREFIXES[mention]])
-        (alone,) = beam_search(session, trie, 1, beams=3, k=3)
+        (alone,) = search(session, trie, 1, beams=3)
         assert [h.name for h in alone] == [h.name for h in together[mention]]
         np.testing.assert_allclose([h.score for h in alone], [h.score for h in together[mention]], atol=1e-4)
 
@@ -124,9 +185,9 @@ def test_a_source_of_padding_alone_spoils_nothing(tiny_bart, build_trie) -> None
     model, trie = tiny_bart(), build_trie(NAMES)
     mask = MASK.clone()
     mask[1] = 0
-    found = beam_search(BartScorer(model).begin(SOURCE, mask, PREFIXES), trie, 3, beams=3, k=3)
+    found = search(BartScorer(model).begin(SOURCE, mask, PREFIXES), trie, 3, beams=3)
     assert np.isfinite([h.score for hypotheses in found for h in hypotheses]).all()
-    usual = beam_search(BartScorer(model).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=3, k=3)
+    usual = search(BartScorer(model).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=3)
     assert [h.name for h in found[0]] == [h.name for h in usual[0]]
 
 
@@ -150,8 +211,8 @@ def test_a_scorer_follows_its_model(tiny_bart) -> None:
 
 def test_a_model_in_bfloat16_gives_float32_scores_near_those_of_float32(tiny_bart, build_trie) -> None:
     model, trie = tiny_bart(init_std=0.1), build_trie(NAMES)
-    exact = beam_search(BartScorer(model).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=7, k=7)
-    rough = beam_search(BartScorer(model.bfloat16()).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=7, k=7)
+    exact = search(BartScorer(model).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=7)
+    rough = search(BartScorer(model.bfloat16()).begin(SOURCE, MASK, PREFIXES), trie, 3, beams=7)
     for mention in range(3):
         expected = {h.name: h.score for h in exact[mention]}
         for hypothesis in rough[mention]:
