@@ -286,7 +286,7 @@ class GenerativeLinker:
         else:
             trie = NameTrie.open(directory / "trie")
             names = fact(directory, manifest, "names")
-            if trie.n_names != names or int(trie.leaf_name.max()) >= saved_kb.n_keys:
+            if trie.n_names != names or trie.name_of(int(trie.name_leaf[-1])) >= saved_kb.n_keys:
                 raise ModelError(f"{directory}: trie/ was not built from kb/. Copy the original trie/ back.")
         return cls(
             model,

@@ -12,7 +12,7 @@ from genlink.templates import Template
 
 __all__ = ["FORMAT_VERSION", "KIND", "check_replaceable", "fact", "saved_template", "settings"]
 
-KIND, FORMAT_VERSION = "generative linker", 1
+KIND, FORMAT_VERSION = "generative linker", 2
 
 T = TypeVar("T")
 
