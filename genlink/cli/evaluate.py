@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from genlink.cli.model_options import BatchSize, Beams, Device, Search
+from genlink.cli.model_options import BatchSize, Beams, Device, Precision, Search
 from genlink.data_paths import display, locate
 
 __all__ = ["compare", "evaluate", "score"]
@@ -57,6 +57,7 @@ def evaluate(
     beams: Beams = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    precision: Precision = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first documents.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory for predictions.jsonl and result.json.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Where to write the predictions (JSON lines).")] = None,
@@ -103,6 +104,7 @@ def evaluate(
         beams=beams,
         batch_size=batch_size,
         device=device,
+        precision=precision,
     )
     setting = prepare_setting(documents, linker.kb, policy, training=training, types=types or ())
     if setting.kb is not linker.kb:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from genlink.cli.model_options import BatchSize, Beams, Device, Search
+from genlink.cli.model_options import BatchSize, Beams, Device, Precision, Search
 from genlink.data_paths import locate
 from genlink.errors import UsageError
 from genlink.schema import Document, Mention, Prediction
@@ -46,6 +46,7 @@ def link(
     beams: Beams = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    precision: Precision = None,
     abbreviations: Annotated[bool, typer.Option(help="Expand abbreviations that the document defines.")] = True,
     composites: Annotated[
         bool, typer.Option(help="Split composite mentions by their form; this also splits some that are not.")
@@ -85,6 +86,7 @@ def link(
         beams=beams,
         batch_size=batch_size,
         device=device,
+        precision=precision,
     )
     mentions = prepare(documents, Preprocessing(abbreviations=abbreviations, composites=composites))
     predictions = linker.link(mentions, k, progress=sys.stderr.isatty() and len(mentions) > 100)

@@ -6,6 +6,7 @@ from genlink.decoding.beam import Beam
 from genlink.decoding.best_first import Exact, LazyBeam
 from genlink.decoding.driver import Session, run_searches
 from genlink.decoding.normaliser import Normaliser
+from genlink.decoding.precision import Precision, apply_precision, precision_of
 from genlink.decoding.scorer import BartScorer, BartSession
 from genlink.decoding.search import Hypothesis, Search, SearchResult
 
@@ -17,8 +18,11 @@ __all__ = [
     "Hypothesis",
     "LazyBeam",
     "Normaliser",
+    "Precision",
     "Search",
     "SearchResult",
     "Session",
+    "apply_precision",
+    "precision_of",
     "run_searches",
 ]

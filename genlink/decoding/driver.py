@@ -136,7 +136,7 @@ class _State:
 
 def _n_children(trie: NameTrie, node: int) -> int:
     children = trie.children(node)
-    return children.stop - children.start
+    return int(children.stop - children.start)
 
 
 def _below(trie: NameTrie, node: int, limit: int) -> list[tuple[int, int]]:

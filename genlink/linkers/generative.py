@@ -18,7 +18,15 @@ from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 from genlink.data.encoding import Encoding
 from genlink.data.spelling import spell_trie, with_names
 from genlink.data.tokenizer import tokenizer_hash
-from genlink.decoding import BartScorer, Normaliser, SearchResult, run_searches
+from genlink.decoding import (
+    BartScorer,
+    Normaliser,
+    Precision,
+    SearchResult,
+    apply_precision,
+    precision_of,
+    run_searches,
+)
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.files import atomic_directory, read_manifest, write_manifest
 from genlink.kb import KnowledgeBase
@@ -118,9 +126,11 @@ class GenerativeLinker:
             trie=trie,
         )
 
-    def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> GenerativeLinker:
-        """Move the model to a device and, if given, a precision; returns the linker itself."""
-        self.model.to(device=device, dtype=dtype)
+    def to(self, device: str | torch.device, precision: Precision | None = None) -> GenerativeLinker:
+        """Move the model to a device and to a precision (see ``apply_precision``); returns the linker itself."""
+        self.model.to(device=device)
+        if precision is not None:
+            apply_precision(self.model, precision)
         return self
 
     def restriction(
@@ -307,7 +317,7 @@ class GenerativeLinker:
             "template": asdict(self.template),
             "search": asdict(self.search),
             "normaliser": self.normaliser,
-            "precision": str(self.model.dtype).removeprefix("torch."),
+            "precision": precision_of(self.model),
         }
 
 

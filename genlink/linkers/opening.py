@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
@@ -12,6 +12,10 @@ from genlink.linkers.base import Linkable, Linker
 from genlink.linkers.exact import ExactLinker
 from genlink.linkers.tfidf import TfidfLinker
 from genlink.schema import Prediction
+
+if TYPE_CHECKING:  # torch is for those who ask for a model
+    from genlink.decoding import Precision
+    from genlink.linkers.search_settings import SearchKind
 
 __all__ = ["LEXICAL", "OpenedLinker", "open_linker"]
 
@@ -38,23 +42,25 @@ def open_linker(
     model: str | Path,
     kb: KnowledgeBase | None,
     *,
-    search: str | None = None,
+    search: SearchKind | None = None,
     beams: int | None = None,
     batch_size: int | None = None,
     device: str | None = None,
+    precision: Precision | None = None,
 ) -> OpenedLinker:
     """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
 
-    ``search``, ``beams``, ``batch_size`` and ``device`` (a GPU if there is one) are settings of a model; None leaves
-    them as saved.
+    ``search``, ``beams``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are settings of a model;
+    None leaves them as saved.
     Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model or device.
     """
     if model in LEXICAL:
         if kb is None:
             raise UsageError(f"`{model}` looks names up in a knowledge base: give one with --kb.")
-        if (search, beams, batch_size, device) != (None, None, None, None):
+        if any(setting is not None for setting in (search, beams, batch_size, device, precision)):
             raise UsageError(
-                f"`{model}` is no model: search, beams, batch size and device are settings of model directories."
+                f"`{model}` is no model: search, beams, batch size, device and precision are settings of model "
+                "directories."
             )
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
     if not Path(model).is_dir():
@@ -64,11 +70,15 @@ def open_linker(
     from genlink.linkers.generative import GenerativeLinker
 
     linker = GenerativeLinker.load(model, kb=kb)
-    wanted = {"search": search, "beams": beams, "batch_size": batch_size}
-    settings = replace(linker.search, **{key: value for key, value in wanted.items() if value is not None})
+    settings = replace(
+        linker.search,
+        search=search or linker.search.search,
+        beams=beams or linker.search.beams,
+        batch_size=batch_size or linker.search.batch_size,
+    )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return linker.with_search(settings).to(device)
+        return linker.with_search(settings).to(device, precision)
     except (AssertionError, RuntimeError) as error:  # torch built without CUDA fails by an assertion
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
