@@ -175,7 +175,7 @@ class DevConfig(_Strict):
 class SearchConfig(_Strict):
     """How the model searches while it is scored, and afterwards: see genlink.linkers.search_settings."""
 
-    search: Literal["lazy_beam", "beam", "exact"] = "lazy_beam"
+    search: Literal["beam", "exact"] = "beam"
     beams: int = Field(5, ge=1)
     cap: int = Field(600, ge=1)
     concept_score: Literal["best", "sum"] = "best"

@@ -9,10 +9,8 @@ import typer
 __all__ = ["BatchSize", "Beams", "Device", "Precision", "Search"]
 
 Search = Annotated[
-    Literal["lazy_beam", "beam", "exact"] | None,
-    typer.Option(
-        help="beam finds what lazy_beam finds, in more time; exact the best of all, with a cap; as saved if left out."
-    ),
+    Literal["beam", "exact"] | None,
+    typer.Option(help="beam, or exact: the best names of all, proven, with a cap; as saved if left out."),
 ]
 Beams = Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")]

@@ -217,7 +217,6 @@ class GenerativeLinker:
                 part.trie if part else self.trie,
                 k,
                 partial(part.concepts_of, self.kb) if part else self.kb.key_concepts,
-                len(batch),
             )
             for part in (question.within for question in batch)
         ]
@@ -225,7 +224,7 @@ class GenerativeLinker:
             session,
             searches,
             forced_is_free=self.normaliser == "trie",
-            ahead=self.search.ahead(len(batch)),
+            ahead=self.search.ahead(k, len(batch)),
         )
 
     def _candidates(self, result: SearchResult, k: int, part: Restriction | None) -> tuple[Candidate, ...]:

@@ -12,22 +12,22 @@ from genlink.trie import NameTrie
 
 __all__ = ["ConceptScore", "SearchKind", "SearchSettings"]
 
-SearchKind = Literal["lazy_beam", "beam", "exact"]
+SearchKind = Literal["beam", "exact"]
 ConceptScore = Literal["best", "sum"]
 
-# One mention at a time is bound by the number of passes: whatever may be needed next is fed along. In a batch the rows
-# are what costs, so little is fed that may be in vain.
-_FEW = 2
-_AHEAD = 24
-_WIDTH_OF_FEW, _WIDTH_OF_MANY = 5, 2
+# In a batch the rows of the decoder are what costs, so little is fed that may be in vain. Mentions that come one by one
+# are bound by the number of passes: what may be needed next is fed along.
+_WIDTH = 2
+_ONE_BY_ONE = 2
+_AHEAD_OF_ONE_NAME, _AHEAD_OF_SEVERAL = 8, 24
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How names are searched, and how names make the score of a concept.
 
-    ``search``: ``lazy_beam`` finds what ``beam`` finds for fewer rows of the decoder; ``exact`` finds the best names of
-    all and proves it, or gives up after ``cap`` prefixes and goes on as a lazy beam. ``beams``: prefixes kept at each
+    ``search``: ``beam``; or ``exact``, which finds the best names of all and proves it, or gives up after ``cap``
+    prefixes and goes on as a beam. ``beams``: prefixes kept at each
     step. ``batch_size``: mentions searched together. ``name_tokens``: names of more tokens, the end token included, are
     left out of the trie and reported. ``concept_score``: of the ``best`` name, or the ``sum`` of the probabilities of
     the concept's names that were found.
@@ -38,7 +38,7 @@ class SearchSettings:
     beams: int = 5
     batch_size: int = 32
     name_tokens: int = 64
-    search: SearchKind = "lazy_beam"
+    search: SearchKind = "beam"
     cap: int = 600
     concept_score: ConceptScore = "best"
 
@@ -50,16 +50,24 @@ class SearchSettings:
             if choices is not None and value not in choices:
                 raise UsageError(f"{name} is {value!r}, expected one of {', '.join(choices)}.")
 
-    def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts, batch: int) -> Search:
-        """The search of one mention among ``batch`` mentions that are searched together."""
-        width = _WIDTH_OF_FEW if batch <= _FEW else _WIDTH_OF_MANY
-        if self.search == "beam":
-            return Beam(trie, self.beams, k, name_concepts)
-        if self.search == "lazy_beam":
-            return LazyBeam(trie, self.beams, k, name_concepts, width=width)
-        return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=width)
+    def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts) -> Search:
+        """The search of one mention.
+
+        The first name of a beam is found best first, for a fraction of the rows. Where more are asked for, that saves
+        few rows and takes more passes than going level by level; the names are the same. For the sum over the names of
+        a concept there have to be names: as many are sought as there are beams, however few concepts are wanted.
+        """
+        if self.concept_score == "sum":
+            k = max(k, self.beams)
+        if self.search == "exact":
+            return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=_WIDTH)
+        if k == 1:
+            return LazyBeam(trie, self.beams, k, name_concepts, width=_WIDTH)
+        return Beam(trie, self.beams, k, name_concepts)
 
     @staticmethod
-    def ahead(batch: int) -> int:
-        """How many nodes may be fed ahead of being asked about (see ``run_searches``)."""
-        return _AHEAD if batch <= _FEW else 0
+    def ahead(k: int, mentions: int) -> int:
+        """How many nodes to feed ahead of being asked about, of so many mentions together (see ``run_searches``)."""
+        if mentions > _ONE_BY_ONE:
+            return 0
+        return _AHEAD_OF_ONE_NAME if k == 1 else _AHEAD_OF_SEVERAL
