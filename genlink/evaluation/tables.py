@@ -31,7 +31,7 @@ _MARKED = re.compile(
 _PRINTED = re.compile(
     r"(?P<open><!-- output:(?P<file>[\w./-]+) -->\n)(?P<body>.*?)(?P<close><!-- /output -->)", re.DOTALL
 )
-_TRAINING = ("run", "stage", "parameters", "steps", "examples", "processes", "minutes", "dev Acc@1 that chose it")
+_TRAINING = ("run", "stage", "parameters", "steps", "examples", "processes", "minutes", "best dev Acc@1")
 _HEADER = ("system", "dictionary", "Acc@1 angel [95% interval]", "Acc@5 angel", "Acc@1 strict", "n")
 
 
