@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genlink.data.encoding import Encoding
 from genlink.errors import KnowledgeBaseError, ModelError
-from genlink.trie import NameTrie
+from genlink.trie import NameTrie, packed
 
 __all__ = ["spell_trie", "with_names"]
+
+IntArray = npt.NDArray[np.integer[Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -49,21 +52,18 @@ def with_names(trie: NameTrie, keys: Iterable[str], first_id: int, encoding: Enc
 
 def _spelled(
     keys: Iterable[str], encoding: Encoding, name_tokens: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+) -> tuple[IntArray, npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
     """Tokens end to end, their offsets and the positions of the keys that are short enough; how many keys there are."""
     keys = iter(keys)
-    tokens, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    while block := list(islice(keys, BLOCK)):
-        spelled = encoding.names(block)
-        lengths.append(np.fromiter(map(len, spelled), np.int64, len(spelled)))
-        tokens.append(np.fromiter(chain.from_iterable(spelled), np.int64, int(lengths[-1].sum())))
-    length = np.concatenate(lengths)
+    tokens, offsets = packed(encoding.names(block) for block in iter(lambda: list(islice(keys, BLOCK)), []))
+    length = np.diff(offsets)
     fits = (length > 0) & (length < name_tokens)
     kept = np.flatnonzero(fits)
+    if too_long := int((length >= name_tokens).sum()):
+        logger.warning("%d names of %d or more tokens are left out of the trie", too_long, name_tokens)
     if len(kept) < len(length):
-        logger.warning("%d names of %d or more tokens are left out of the trie", len(length) - len(kept), name_tokens)
-    offsets = np.concatenate([[0], np.cumsum(length[kept])])
-    return np.concatenate(tokens)[np.repeat(fits, length)], offsets, kept, len(length)
+        tokens, offsets = tokens[np.repeat(fits, length)], np.concatenate([[0], np.cumsum(length[kept])])
+    return tokens, offsets, kept, len(length)
 
 
 def _not_told_apart(error: ValueError) -> ModelError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -152,8 +152,8 @@ class LazyBeam(_BestFirst):
     """The k best names that :class:`genlink.decoding.beam.Beam` finds, for fewer rows.
 
     Prefixes are extended in the order of their scores, whatever their depth, and at each depth only those that the beam
-    would keep: the candidates of a depth come in the beam's order, so counting them is enough to know. Scores that are
-    equal to the last bit may be listed in another order than the beam's.
+    would keep: the candidates of a depth come in the beam's order, so counting them is enough to know. Among prefixes
+    whose scores are equal to the last bit it may keep others than the beam does.
 
     ``width``: how many prefixes are asked about at once, the best one and those that are likely to be next. More of
     them mean fewer passes of the decoder and more rows; the answer is the same.
@@ -166,12 +166,12 @@ class LazyBeam(_BestFirst):
         super().__init__(trie, beams, k, name_concepts, width)
 
 
-class Exact(_BestFirst):
-    """The k best names of all, proven; or, past a cap, what a lazy beam finds from there on.
+class Exact:
+    """The k best names of all, proven; or, past a cap, no worse ones than a beam finds.
 
     After ``cap`` extended prefixes the search gives up its proof, for a model that tells nothing apart would have it
-    extend the whole trie. It goes on from where it is with at most ``beams`` more prefixes at each depth; if that
-    has to prune anything, its result says ``capped``.
+    extend the whole trie. It begins again as a lazy beam, to which all that was learnt is known already; what both have
+    found counts, and unless that beam has nothing to prune, the result says ``capped``.
     """
 
     def __init__(
@@ -186,17 +186,35 @@ class Exact(_BestFirst):
     ) -> None:
         if cap < 1 or k < 1 or beams < 1:
             raise ValueError(f"cap, k and beams must be positive, not {cap}, {k} and {beams}")
-        super().__init__(trie, None, k, name_concepts, width)
-        self._left, self._beams_past_cap = cap, beams
+        self.trie = trie
+        self._cap, self._k, self._beams, self._width = cap, k, beams, width
+        self._name_concepts = name_concepts
+        self._learnt: dict[int, FloatArray] = {}
+        self._proof = _BestFirst(trie, None, k, name_concepts, width)
+        self._beam: _BestFirst | None = None
+
+    def wanted(self) -> list[tuple[int, int]]:
+        """See :meth:`LazyBeam.wanted`."""
+        wanted = self._proof.wanted() if self._beam is None else []
+        if wanted and len(self._learnt) >= self._cap:
+            # As many names as are asked for, though a beam alone would not promise them.
+            self._beam = _BestFirst(self.trie, max(self._beams, self._k), self._k, self._name_concepts, self._width)
+            for node, log_probs in self._learnt.items():
+                self._beam.learn(node, log_probs)
+        return wanted if self._beam is None else self._beam.wanted()
+
+    def learn(self, node: int, log_probs: FloatArray) -> None:
+        """Take the log-probabilities of a node's children."""
+        self._learnt[node] = log_probs
+        (self._proof if self._beam is None else self._beam).learn(node, log_probs)
 
     def result(self) -> SearchResult:
         """The names that count."""
-        return replace(super().result(), status="capped" if self._pruned else "complete")
-
-    def _extend(self, node: int, score: float, depth: int) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._beams = self._beams_past_cap
-            self._ranked.clear()
-            self._extended.clear()
-        super()._extend(node, score, depth)
+        if self._beam is None:
+            return self._proof.result()
+        found, beam = Found(self._k, self._name_concepts), self._beam.result()
+        for hypothesis in {*self._proof.result().names, *beam.names}:
+            found.add(hypothesis.name, hypothesis.score)
+        return SearchResult(
+            found.hypotheses(), beam.exact, found.all_names(), status="complete" if beam.exact else "capped"
+        )

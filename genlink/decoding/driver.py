@@ -119,7 +119,7 @@ class _State:
 
     def take(self, node: int, log_probs: FloatArray) -> None:
         """Take an answer; rounding can lift the logarithm of a probability of 1 a little above 0."""
-        log_probs = np.minimum(log_probs, 0)
+        log_probs = np.minimum(log_probs, 0, dtype=np.float64)
         if node in self._wanted:
             self.search.learn(node, log_probs)
         else:

@@ -32,7 +32,7 @@ class BartScorer:
     """Scores next tokens under a ``BartForConditionalGeneration`` of any size, in its own dtype and on its own device.
 
     The model is used, not copied, but for rows of its head: its weights may change until the first session begins and
-    must stay as they are from then on. Make a scorer anew after an update; it costs nothing. Dropout is never applied.
+    must stay as they are from then on. Make a scorer anew after an update; it costs little. Dropout is never applied.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class BartScorer:
 class BartSession:
     """The decoder's state for one batch of mentions; begun by :meth:`BartScorer.begin`, dropped when searched.
 
-    Satisfies :class:`genlink.decoding.beam.Session`. Slots of a mention count from 0, its prefix comes first.
+    Satisfies :class:`genlink.decoding.Session`. Slots of a mention count from 0, its prefix comes first.
 
     Buffers have a row for each mention. Mentions that are fed together are brought to the front of them, so that
     attention runs over a slice and nothing is gathered when others have dropped out; ``_place`` is a mention's row.

@@ -24,7 +24,7 @@ class PredictionRecord:
 
     ``gold`` are the ids as annotated, part by part, None where unlabelled; ``gold_concepts`` the same in ids of the
     knowledge base that was searched, an empty part being NIL or out of it. A split composite has one record for each
-    ``part``, with the gold of that part.
+    ``part``, with the gold of that part. ``exact`` is that of the prediction.
     """
 
     document_id: str
@@ -37,6 +37,7 @@ class PredictionRecord:
     part: int | None = None
     type: str | None = None
     spans: tuple[tuple[int, int], ...] = ()
+    exact: bool | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -72,6 +73,7 @@ def to_record(prediction: Prediction, kb: KnowledgeBase) -> PredictionRecord:
         part=mention.part,
         type=mention.type,
         spans=mention.spans,
+        exact=prediction.exact,
     )
 
 
@@ -119,6 +121,7 @@ def _to_json(record: PredictionRecord) -> dict[str, Any]:
             }
             for candidate in record.candidates
         ],
+        "exact": record.exact,
     }
 
 
@@ -137,6 +140,7 @@ def _from_json(value: Mapping[str, Any]) -> PredictionRecord:
         part=None if value["part"] is None else int(value["part"]),
         type=None if value["type"] is None else _text(value["type"]),
         spans=tuple((int(start), int(end)) for start, end in value["spans"]),
+        exact=_flag(value.get("exact")),
     )
 
 
@@ -152,6 +156,12 @@ def _candidate(value: Mapping[str, Any]) -> Candidate:
         rank=rank,
         ambiguous=ambiguous,
     )
+
+
+def _flag(value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"exact is true, false or null, not {value!r}")
+    return value
 
 
 def _text(value: object) -> str:

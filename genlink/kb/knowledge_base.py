@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from genlink.errors import KnowledgeBaseError
+from genlink.errors import KnowledgeBaseError, UsageError
 from genlink.kb import edit
 from genlink.kb.build import OnDuplicate, build_tables
 from genlink.kb.overlay import Additions, merged
@@ -186,6 +186,7 @@ class KnowledgeBase:
 
         By ids alone this is cheap; types and prefixes are read off every concept.
         """
+        _refuse_text(types=types, prefixes=prefixes, ids=ids)
         primary = None if ids is None else self._resolved(ids)
         if primary is not None and types is None and prefixes is None:
             return sorted(map(self.concept_index, primary))
@@ -204,6 +205,7 @@ class KnowledgeBase:
 
         The ids are resolved. Raises KnowledgeBaseError where one does not resolve or no concept is left.
         """
+        _refuse_text(types=types, prefixes=prefixes, ids=ids)
         primary = None if ids is None else self._resolved(ids)
         return self._rebuilt(edit.selected(self, types, prefixes, primary))
 
@@ -325,6 +327,13 @@ class KnowledgeBase:
 
     def _rebuilt(self, concepts: Iterable[Concept], on_duplicate: OnDuplicate = "error") -> KnowledgeBase:
         return KnowledgeBase.from_concepts(concepts, normalisation=self.normalisation, on_duplicate=on_duplicate)
+
+
+def _refuse_text(**filters: Collection[str] | None) -> None:
+    """A string is a collection of its letters, which nobody means."""
+    for name, values in filters.items():
+        if isinstance(values, str):
+            raise UsageError(f"{name} is the text {values!r}, expected a list of texts.")
 
 
 def _checked(i: int, n: int) -> int:

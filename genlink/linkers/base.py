@@ -99,11 +99,14 @@ def rank_by_sum(
     """
     best: dict[int, int] = {}
     scores: dict[int, list[float]] = {}
+    shared: set[int] = set()  # names of several concepts
     for key, score in scored_keys:
-        for concept in kb.key_concepts(key):
-            if within is None or concept in within:
-                best.setdefault(concept, key)
-                scores.setdefault(concept, []).append(score)
+        concepts = [concept for concept in kb.key_concepts(key) if within is None or concept in within]
+        if len(concepts) > 1:
+            shared.add(key)
+        for concept in concepts:
+            best.setdefault(concept, key)
+            scores.setdefault(concept, []).append(score)
     sums = {concept: float(np.logaddexp.reduce(parts)) for concept, parts in scores.items()}
     candidates: list[Candidate] = []
     rank, last = 0, None
@@ -120,7 +123,7 @@ def rank_by_sum(
                 name=kb.key_name(key, concept),
                 score=sums[concept],
                 rank=rank,
-                ambiguous=len(kb.key_concepts(key)) > 1,
+                ambiguous=key in shared,
             )
         )
     return tuple(candidates)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from genlink.decoding import (
     run_searches,
 )
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
-from genlink.files import atomic_directory, read_manifest, write_manifest
+from genlink.files import atomic_directory, has_manifest, read_manifest, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import load_bart, quiet
 from genlink.linkers.base import Linkable, as_mentions, rank_by_sum, rank_names
@@ -72,6 +72,8 @@ class GenerativeLinker:
                 f"{template.prefix_tokens + search.name_tokens + 1}, but the model has {limit} positions. "
                 "Lower source_tokens, prefix_tokens or name_tokens."
             )
+        if normaliser not in get_args(Normaliser):
+            raise ModelError(f"normaliser is {normaliser!r}, expected one of {', '.join(get_args(Normaliser))}.")
         self.model = model
         self.tokenizer = tokenizer
         self.template = template
@@ -91,7 +93,12 @@ class GenerativeLinker:
     def from_checkpoint(
         cls, name: str, kb: KnowledgeBase, *, template: Template = Template(), download: bool = True
     ) -> GenerativeLinker:
-        """Any BART (directory or Hub name) over any knowledge base; untrained for linking unless it was trained so."""
+        """Any BART (directory or Hub name) over any knowledge base; untrained for linking unless it was trained so.
+
+        Raises ModelError for a directory that GenLink saved, which knows its template and normaliser: ``load`` it.
+        """
+        if has_manifest(Path(name), KIND):
+            raise ModelError(f"{name}: a model that GenLink saved. Open it by GenerativeLinker.load(..., kb=kb).")
         model, tokenizer = load_bart(name, download=download)
         return cls(model, tokenizer, kb, template=template)
 
@@ -128,6 +135,8 @@ class GenerativeLinker:
 
     def to(self, device: str | torch.device, precision: Precision | None = None) -> GenerativeLinker:
         """Move the model to a device and to a precision (see ``apply_precision``); returns the linker itself."""
+        if precision_of(self.model) == "int8" and torch.device(device).type != "cpu":
+            raise UsageError(f"a model in int8 is for the CPU and cannot move to {device}. Use fp32 or bf16 there.")
         self.model.to(device=device)
         if precision is not None:
             apply_precision(self.model, precision)
@@ -157,16 +166,19 @@ class GenerativeLinker:
         """One prediction for each mention, in order; documents are prepared by ``preprocessing`` first.
 
         Mentions that read alike are searched once. The answer to a mention does not depend on its batch but for the
-        last bits of its scores. ``within`` restricts all mentions alike or, as a sequence, each to a part of its own;
-        where that part is empty, so is the prediction.
+        last bits of its scores (in bf16: the last digits). ``within`` restricts all mentions alike or, as a sequence,
+        each to a part of its own; where that part is empty, so is the prediction.
+        Restrictions of their own are for mentions that are given as such: documents may have composites split.
 
-        Raises UsageError if ``k`` is not positive, or where there is not one restriction for each mention.
+        Raises UsageError if ``k`` is not positive, or where there is not one restriction of this linker for each
+        mention.
         """
         mentions = as_mentions(mentions, self.preprocessing)
-        parts = _for_each(within, len(mentions))
+        parts = self._for_each(within, len(mentions))
         results = self.find(mentions, k, within=parts, progress=progress)
+        is_by_name = self.search.concept_score == "best"
         return [
-            Prediction(mention, self._candidates(result, k, part), exact=result.exact)
+            Prediction(mention, self._candidates(result, k, part), exact=result.exact if is_by_name else None)
             for mention, result, part in zip(mentions, results, parts, strict=True)
         ]
 
@@ -175,23 +187,23 @@ class GenerativeLinker:
         mentions: Sequence[Mention],
         k: int = 5,
         *,
-        within: Sequence[Restriction | None] | None = None,
+        within: Restriction | Sequence[Restriction | None] | None = None,
         progress: bool = False,
     ) -> list[SearchResult]:
         """The search behind ``link``: names by key index, what it cost, and whether it is proven to be exact."""
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
+        parts = self._for_each(within, len(mentions))
         prompts = [self.encoding.prompt(mention) for mention in mentions]
         sources, prefixes = self.encoding.sources(prompts), self.encoding.prefixes(prompts)
         questions: dict[_Question, list[int]] = {}
-        for i, (source, prefix) in enumerate(zip(sources, prefixes, strict=True)):
-            part = within[i] if within else None
+        for i, (source, prefix, part) in enumerate(zip(sources, prefixes, parts, strict=True)):
             questions.setdefault(_Question(tuple(source), tuple(prefix), part), []).append(i)
         # Like lengths together: less padding, and batches that end at about the same step.
         ordered = sorted(questions, key=lambda q: (len(q.source), len(q.prefix), q.source, q.prefix))
         results: list[SearchResult] = [SearchResult((), exact=True)] * len(mentions)
         with _evaluating(self.model), tqdm(total=len(mentions), unit="mention", disable=not progress) as bar:
-            scorer = BartScorer(self.model, self.normaliser, self._active_tokens())
+            scorer = BartScorer(self.model, self.normaliser, self._active_tokens)
             for start in range(0, len(ordered), self.search.batch_size):
                 batch = ordered[start : start + self.search.batch_size]
                 for question, result in zip(batch, self._search(scorer, batch, k), strict=True):
@@ -200,9 +212,21 @@ class GenerativeLinker:
                     bar.update(len(questions[question]))
         return results
 
+    def _for_each(
+        self, within: Restriction | Sequence[Restriction | None] | None, mentions: int
+    ) -> Sequence[Restriction | None]:
+        """One restriction for each mention, all of them made by this linker."""
+        parts = [within] * mentions if within is None or isinstance(within, Restriction) else within
+        if len(parts) != mentions:
+            raise UsageError(f"{len(parts)} restrictions for {mentions} mentions: give one, or one for each mention.")
+        if any(part is not None and part.whole is not self.trie for part in parts):
+            raise UsageError("a restriction of another dictionary: make it by the `restriction` of this linker.")
+        return parts
+
+    @cached_property
     def _active_tokens(self) -> npt.NDArray[np.int64] | None:
-        """The tokens that the dictionary uses, the end token among them."""
-        return np.unique(self.trie.token[1:]).astype(np.int64) if self.normaliser == "active" else None
+        """The tokens that the dictionary uses, the end token among them, where the normaliser asks for them."""
+        return np.unique(self.trie.token).astype(np.int64) if self.normaliser == "active" else None
 
     def _search(self, scorer: BartScorer, batch: Sequence[_Question], k: int) -> list[SearchResult]:
         width = max(len(question.source) for question in batch)
@@ -327,14 +351,6 @@ class _Question:
     source: tuple[int, ...]
     prefix: tuple[int, ...]
     within: Restriction | None
-
-
-def _for_each(within: Restriction | Sequence[Restriction] | None, mentions: int) -> Sequence[Restriction | None]:
-    if within is None or isinstance(within, Restriction):
-        return [within] * mentions
-    if len(within) != mentions:
-        raise UsageError(f"{len(within)} restrictions for {mentions} mentions: give one, or one for each mention.")
-    return within
 
 
 def _check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genlink.errors import ModelError
+from genlink.errors import ModelError, UsageError
 from genlink.files import has_manifest, read_manifest
 from genlink.templates import Template
 
@@ -41,8 +41,8 @@ def settings(kind: type[T], directory: Path, manifest: Mapping[str, Any], key: s
     """An entry of the manifest as a record. Raises ModelError where it does not fit."""
     try:
         return kind(**fact(directory, manifest, key))
-    except TypeError as error:
-        reason = str(error).split("() ")[-1]
+    except (TypeError, UsageError) as error:
+        reason = str(error).split("() ")[-1].rstrip(".")
         raise ModelError(
             f"{directory}: `{key}` of its manifest cannot be read ({reason}). Copy the original manifest.json back."
         ) from None

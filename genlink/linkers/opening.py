@@ -76,7 +76,7 @@ def open_linker(
         beams=beams or linker.search.beams,
         batch_size=batch_size or linker.search.batch_size,
     )
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or ("cuda" if torch.cuda.is_available() and precision != "int8" else "cpu")
     try:
         return linker.with_search(settings).to(device, precision)
     except (AssertionError, RuntimeError) as error:  # torch built without CUDA fails by an assertion

@@ -49,25 +49,26 @@ class SearchSettings:
                 raise UsageError(f"{name} is {value}, expected at least 1.")
             if choices is not None and value not in choices:
                 raise UsageError(f"{name} is {value!r}, expected one of {', '.join(choices)}.")
+        if self.search == "exact" and self.concept_score == "sum":
+            raise UsageError("an exact search ranks names, not sums of them: choose concept_score best or search beam.")
 
     def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts) -> Search:
         """The search of one mention.
 
         The first name of a beam is found best first, for a fraction of the rows. Where more are asked for, that saves
-        few rows and takes more passes than going level by level; the names are the same. For the sum over the names of
-        a concept there have to be names: as many are sought as there are beams, however few concepts are wanted.
+        few rows and takes more passes than going level by level. For the sum over the names of a concept the beam goes
+        on to its end, however few concepts are wanted, so that the sums do not depend on their number.
         """
         if self.concept_score == "sum":
-            k = max(k, self.beams)
+            return Beam(trie, self.beams, trie.n_names + 1, name_concepts)
         if self.search == "exact":
             return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=_WIDTH)
         if k == 1:
             return LazyBeam(trie, self.beams, k, name_concepts, width=_WIDTH)
         return Beam(trie, self.beams, k, name_concepts)
 
-    @staticmethod
-    def ahead(k: int, mentions: int) -> int:
+    def ahead(self, k: int, mentions: int) -> int:
         """How many nodes to feed ahead of being asked about, of so many mentions together (see ``run_searches``)."""
-        if mentions > _ONE_BY_ONE:
+        if mentions > _ONE_BY_ONE or self.search == "exact":  # whose cap is to bound the rows
             return 0
         return _AHEAD_OF_ONE_NAME if k == 1 else _AHEAD_OF_SEVERAL

@@ -132,6 +132,16 @@ def test_past_its_cap_an_exact_search_goes_on_as_a_beam_and_says_so() -> None:
     assert capped.rows <= 4 - 1 + 3 < proven.rows
 
 
+@given(name_lists, seeds, st.integers(1, 8), st.integers(1, 4), st.integers(1, 12))
+def test_past_its_cap_an_exact_search_is_never_worse_than_the_beam(names, seed, k, beams, cap) -> None:
+    trie, log_prob = build(names), random_scores(seed)
+    of_name: Callable[[int], tuple[int, ...]] = lambda name: (name,)  # noqa: E731
+    beam = run(log_prob, [Beam(trie, beams, k, of_name)])[0].hypotheses
+    capped = run(log_prob, [Exact(trie, cap, k, beams=beams)])[0].hypotheses
+    assert len(capped) >= len(beam)
+    assert all(ours.score >= theirs.score - 1e-5 for ours, theirs in zip(capped, beam, strict=False))
+
+
 @given(name_lists, seeds, st.integers(1, 3), st.integers(0, 12), st.sampled_from(["beam", "lazy", "exact"]))
 def test_feeding_ahead_changes_no_answer_and_takes_no_more_passes(names, seed, k, ahead, kind) -> None:
     trie, log_prob = build(names), random_scores(seed)

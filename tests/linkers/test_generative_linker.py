@@ -394,6 +394,6 @@ def test_a_model_is_replaced_but_other_files_are_not(linker, copy, tmp_path):
 
 def test_a_linker_in_bfloat16_ranks_much_alike(saved):
     exact, rough = GenerativeLinker.load(saved), GenerativeLinker.load(saved).to("cpu", "bf16")
-    assert rough.describe()["precision"] == "bfloat16"
+    assert rough.describe()["precision"] == "bf16"
     for a, b in zip(exact.link(MENTIONS, k=1), rough.link(MENTIONS, k=1), strict=True):
         assert b.candidates[0].score == pytest.approx(a.candidates[0].score, rel=0.15)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 from small import MENTIONS, names, with_search
 
-from genlink.errors import KnowledgeBaseError, UsageError
+from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
+from genlink.linkers.base import rank_by_sum
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
@@ -95,10 +97,40 @@ def test_the_sum_over_the_names_of_a_concept_is_its_probability(linker, small_kb
         assert scores == sorted(scores, reverse=True)
 
 
-def test_the_best_by_sum_is_the_head_of_the_longer_list(linker) -> None:
+def test_how_many_concepts_are_asked_for_changes_no_sum(linker) -> None:
     by_sum = with_search(normalised_by(linker, "trie"), concept_score="sum")
-    for one, five in zip(by_sum.link(MENTIONS, k=1), by_sum.link(MENTIONS, k=5), strict=True):
-        assert one.candidates == tuple(c for c in five.candidates if c.rank == 1)
+    five = by_sum.link(MENTIONS, k=5)
+    for k in (1, 2, 9):
+        for prediction, other in zip(by_sum.link(MENTIONS, k=k), five, strict=True):
+            shared = min(k, 5)
+            heads = [[c for c in p.candidates if c.rank <= shared] for p in (prediction, other)]
+            assert heads[0] == heads[1]
+
+
+def test_many_names_of_little_probability_may_outweigh_one(small_kb) -> None:
+    rivals = {f"P{i}": (f"rival {i}",) for i in range(5)}
+    kb = KnowledgeBase.from_concepts(
+        [*(Concept(i, n) for i, n in rivals.items()), Concept("Q", tuple(f"name {i}" for i in range(8)))]
+    )
+    scored = [(kb.key_index(f"rival {i}"), math.log(0.12)) for i in range(5)]
+    scored += [(kb.key_index(f"name {i}"), math.log(0.05)) for i in range(8)]
+    best, *others = rank_by_sum(kb, scored, k=9)
+    assert (best.concept_id, best.rank, math.exp(best.score)) == ("Q", 1, pytest.approx(0.4))
+    assert [c.rank for c in others] == [2, 3, 4, 5, 6]
+    assert rank_by_sum(kb, scored, k=1) == (best,)
+
+
+def test_a_sum_claims_no_proof(linker) -> None:
+    assert {p.exact for p in with_search(linker, concept_score="sum", beams=ALL).link(MENTIONS)} == {None}
+
+
+@pytest.mark.parametrize("concept_score", ["best", "sum"])
+def test_within_a_part_a_name_is_ambiguous_only_if_it_is_there(linker, concept_score) -> None:
+    chosen = with_search(linker, concept_score=concept_score, beams=ALL)
+    for ids, ambiguous in (["D5"], False), (["D4", "D5"], True):
+        (prediction,) = chosen.link(MENTIONS[:1], within=chosen.restriction(ids=ids))
+        assert {c.ambiguous for c in prediction.candidates if c.name == "SF"} <= {ambiguous}
+        assert {c.concept_id for c in prediction.candidates} == set(ids)
 
 
 # Within a part of the dictionary
@@ -152,8 +184,45 @@ def test_types_and_prefixes_restrict_too(linker) -> None:
 def test_impossible_restrictions_are_refused(linker) -> None:
     with pytest.raises(KnowledgeBaseError, match="D99"):
         linker.restriction(ids=["D99"])
-    with pytest.raises(UsageError, match="2 restrictions for 8 mentions"):
-        linker.link(MENTIONS, within=[linker.restriction(ids=["D1"])] * 2)
+    for ask in (linker.link, linker.find):
+        with pytest.raises(UsageError, match="2 restrictions for 8 mentions"):
+            ask(MENTIONS, within=[linker.restriction(ids=["D1"])] * 2)
+        with pytest.raises(UsageError, match="0 restrictions for 8 mentions"):
+            ask(MENTIONS, within=[])
+    with pytest.raises(UsageError, match="prefixes is the text 'MESH'"):
+        linker.restriction(prefixes="MESH")
+
+
+def test_a_restriction_is_for_the_linker_that_made_it(linker, small_kb) -> None:
+    part = linker.restriction(ids=["D3"])
+    overlaid = linker.with_kb(small_kb.overlay({"D3": ["moths in the lung"]}))
+    with pytest.raises(UsageError, match="another dictionary"):
+        overlaid.link(MENTIONS, within=part)
+
+
+# What belongs to the model
+
+
+def test_an_unknown_normaliser_is_refused(linker, tmp_path) -> None:
+    with pytest.raises(ModelError, match="normaliser is 'softmax', expected one of full, active, trie"):
+        normalised_by(linker, "softmax")
+
+
+def test_a_search_setting_that_cannot_be_is_told_with_its_directory(linker, tmp_path) -> None:
+    linker.save(tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    manifest["search"]["search"] = "depth_first"
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        ModelError, match=r"model: `search` of its manifest cannot be read .*expected one of beam, exact"
+    ):
+        GenerativeLinker.load(tmp_path / "model")
+
+
+def test_a_saved_model_is_no_mere_checkpoint(linker, small_kb, tmp_path) -> None:
+    linker.save(tmp_path / "model")
+    with pytest.raises(ModelError, match="GenerativeLinker.load"):
+        GenerativeLinker.from_checkpoint(str(tmp_path / "model"), small_kb, download=False)
 
 
 # Names of the moment
@@ -178,6 +247,7 @@ def test_of_an_overlay_that_adds_no_key_the_trie_is_the_same(linker, small_kb) -
         ({"search": "depth_first"}, "expected one of beam, exact"),
         ({"concept_score": "mean"}, "expected one of best, sum"),
         ({"cap": 0}, "cap is 0"),
+        ({"search": "exact", "concept_score": "sum"}, "ranks names, not sums"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message) -> None:

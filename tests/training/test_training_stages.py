@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from genlink.config import TrainConfig
@@ -219,11 +218,11 @@ def test_mentions_without_gold_in_the_dictionary_are_left_out_and_counted(finetu
 
 
 def test_a_checkpoint_in_half_precision_is_trained_in_full(finetune, pretrained, tmp_path):
-    half = GenerativeLinker.load(pretrained / "model").to("cpu", torch.bfloat16)
+    half = GenerativeLinker.load(pretrained / "model").to("cpu", "bf16")
     half.save(tmp_path / "half")
     run_stage(finetune(tmp_path / "run", model={"checkpoint": str(tmp_path / "half")}, dev=None), max_steps=1)
-    assert GenerativeLinker.load(tmp_path / "half").describe()["precision"] == "bfloat16"
-    assert GenerativeLinker.load(tmp_path / "run" / "model").describe()["precision"] == "float32"
+    assert GenerativeLinker.load(tmp_path / "half").describe()["precision"] == "bf16"
+    assert GenerativeLinker.load(tmp_path / "run" / "model").describe()["precision"] == "fp32"
 
 
 def test_a_fine_tuned_model_reads_what_its_checkpoint_read(finetune, pretrained, tmp_path):
