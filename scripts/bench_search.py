@@ -5,9 +5,8 @@
 
 One core, process CPU time, the peer at the best of several batch sizes. Models are random but for a planted
 preference: the last decoder layer copies what the encoder read into the logits, so that a mention prefers the tokens of
-its name and searches are as long as those of a trained model. No accuracy is measured here. Names are those of a
-dictionary, spelled by a byte-level BPE of 8,192 tokens within a vocabulary of 50,265, which gives about as many tokens
-a name as BART's own.
+its name and searches come to an end as those of a trained model do. No accuracy is measured here. Names are those of a
+dictionary, spelled by a byte-level BPE of 8,192 tokens within a vocabulary of 50,265, the size of BART's own.
 """
 
 from __future__ import annotations
@@ -28,14 +27,28 @@ from transformers import BartConfig, BartForConditionalGeneration
 from genlink.data.noise import add_noise
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import locate
-from genlink.decoding import BartScorer, LazyBeam, Normaliser, SearchResult, Session, run_searches
+from genlink.decoding import BartScorer, Normaliser, SearchResult, Session, run_searches
 from genlink.evaluation.results import result_record
 from genlink.files import write_json
 from genlink.kb.load import load_kb
+from genlink.linkers.search_settings import SearchSettings
 from genlink.trie import NameTrie
 
 VOCABULARY, SPELLING = 50_265, 8_192
 SOURCE_TOKENS, BEAMS = 64, 5
+COLUMNS = (
+    "milliseconds",
+    "ratio",
+    "same",
+    "difference",
+    "rows",
+    "passes",
+    "batch",
+    "encoder",
+    "decoder",
+    "head",
+    "search",
+)
 QUICK = "4+2 d256"
 
 
@@ -208,10 +221,9 @@ def by_search(
     normaliser: Normaliser = "full",
     normaliser_dtype: torch.dtype | None = None,
     k: int = 1,
-    width: int = 2,
-    ahead: int = 0,
 ) -> Answer:
-    """Our lazy beam on the same weights."""
+    """Our search on the same weights, as the linker sets it up; every name is a concept of its own."""
+    settings = SearchSettings(beams=BEAMS)
     active = np.unique(question.trie.token[1:]).astype(np.int64) if normaliser == "active" else None
     scorer = BartScorer(model, normaliser, active, normaliser_dtype=normaliser_dtype)
     results: list[SearchResult] = []
@@ -221,9 +233,14 @@ def by_search(
         started = time.process_time()
         session = scorer.begin(sources, torch.ones_like(sources), [[question.start]] * len(sources))
         stages["encoder"] = stages.get("encoder", 0.0) + time.process_time() - started
-        searches = [LazyBeam(question.trie, BEAMS, k, width=width) for _ in sources]
+        searches = [settings.new_search(question.trie, k, lambda name: (name,)) for _ in sources]
         results.extend(
-            run_searches(TimedSession(session, stages), searches, forced_is_free=normaliser == "trie", ahead=ahead)
+            run_searches(
+                TimedSession(session, stages),
+                searches,
+                forced_is_free=normaliser == "trie",
+                ahead=settings.ahead(k, len(sources)),
+            )
         )
 
     total = timed(run, question.sources, batch, (results, stages))
@@ -340,8 +357,6 @@ def _searched(model: BartForConditionalGeneration, question: Question, variant: 
             normaliser=variant.normaliser,
             normaliser_dtype=variant.normaliser_dtype,
             k=variant.k,
-            width=5 if variant.alone else 2,
-            ahead=24 if variant.alone else 0,
         ),
         (1,) if variant.alone else (32, 64),
     )
@@ -372,6 +387,8 @@ def main() -> None:
             n=arguments.mentions,
             settings={
                 "name": "search",
+                "columns": COLUMNS,
+                "tokens_per_name": round(len(trie.sequences()[0]) / trie.n_names, 2),
                 "names": trie.n_names,
                 "nodes": trie.n_nodes,
                 "source_tokens": SOURCE_TOKENS,

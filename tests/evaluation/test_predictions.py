@@ -63,6 +63,7 @@ def test_a_line_has_the_agreed_fields(tmp_path):
                 "ambiguous": False,
             }
         ],
+        "exact": None,
     }
 
 

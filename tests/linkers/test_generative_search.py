@@ -221,7 +221,7 @@ def test_a_search_setting_that_cannot_be_is_told_with_its_directory(linker, tmp_
 
 def test_a_saved_model_is_no_mere_checkpoint(linker, small_kb, tmp_path) -> None:
     linker.save(tmp_path / "model")
-    with pytest.raises(ModelError, match="GenerativeLinker.load"):
+    with pytest.raises(ModelError, match=r"GenerativeLinker\.load"):
         GenerativeLinker.from_checkpoint(str(tmp_path / "model"), small_kb, download=False)
 
 
