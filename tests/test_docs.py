@@ -20,6 +20,7 @@ import genlink
 from genlink import corpora, evaluation, metrics
 from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
+from genlink.data.decisions import Decisions
 from genlink.data.encoding import Example
 from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import PRESETS, Calibration, read_predictions, read_result
@@ -28,6 +29,7 @@ from genlink.kb.readers import FORMATS as KB_FORMATS
 from genlink.kb.readers import sniff
 from genlink.linkers.bart import fresh_bart
 from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
 from genlink.templates import Template
@@ -109,7 +111,7 @@ def test_modules_and_files_that_are_named_exist(page: Path) -> None:
 
 def test_words_of_the_glossary_exist_in_the_code() -> None:
     places = [genlink, corpora, evaluation, metrics]
-    own = {c.__name__: c for c in (Example, NameTrie, Run, SearchSettings, Template, TrainConfig)}
+    own = {c.__name__: c for c in (Decisions, Example, NameTrie, Restriction, Run, SearchSettings, Template, TrainConfig)}
     own["read_concepts"] = read_concepts  # type: ignore[assignment]
     rows = [line.split(" | ") for line in text_of("glossary").splitlines() if line.startswith("| ")]
     named = [name for row in rows if len(row) > 3 for name in re.findall(r"`([\w.]+)`", row[2])]
