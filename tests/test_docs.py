@@ -111,7 +111,8 @@ def test_modules_and_files_that_are_named_exist(page: Path) -> None:
 
 def test_words_of_the_glossary_exist_in_the_code() -> None:
     places = [genlink, corpora, evaluation, metrics]
-    own = {c.__name__: c for c in (Decisions, Example, NameTrie, Restriction, Run, SearchSettings, Template, TrainConfig)}
+    classes = (Decisions, Example, NameTrie, Restriction, Run, SearchSettings, Template, TrainConfig)
+    own = {c.__name__: c for c in classes}
     own["read_concepts"] = read_concepts  # type: ignore[assignment]
     rows = [line.split(" | ") for line in text_of("glossary").splitlines() if line.startswith("| ")]
     named = [name for row in rows if len(row) > 3 for name in re.findall(r"`([\w.]+)`", row[2])]
