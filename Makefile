@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
+# A path entry in place of an import hook: the hook comes last, after any folder that is called genlink, such as a clone.
+EDITABLE := --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test format lint types imports check tables docs lock clean
@@ -80,9 +82,9 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(PINS) | $(VENV)/.created
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt $(EDITABLE) -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(PINS) | $(VENV)/.created
-	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt $(EDITABLE) -e '.[dev]'
 	@touch $(VENV)/.installed $@

@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -236,7 +238,16 @@ def test_no_such_device(fails, model, corpus, device):
 def test_model_directory_whose_manifest_lacks_a_key_or_has_an_unknown_setting(fails, model, corpus):
     path = model / "manifest.json"
     whole = json.loads(path.read_text(encoding="utf-8"))
-    for key in ("tokenizer_hash", "parameters", "kb_hash", "names", "template", "search", "preprocessing"):
+    for key in (
+        "tokenizer_hash",
+        "parameters",
+        "kb_hash",
+        "names",
+        "template",
+        "search",
+        "preprocessing",
+        "normaliser",
+    ):
         path.write_text(json.dumps({k: v for k, v in whole.items() if k != key}), encoding="utf-8")
         error = fails(1, "evaluate", model, corpus, "--dictionary", "kb")
         assert f"{model}: its manifest has no `{key}`" in error
@@ -247,6 +258,36 @@ def test_model_directory_whose_manifest_lacks_a_key_or_has_an_unknown_setting(fa
 
 def test_no_such_model(fails, corpus, tmp_path):
     assert "no such model" in fails(2, "evaluate", tmp_path / "nothing", corpus, "--dictionary", "kb")
+
+
+def test_the_directory_of_a_run_is_not_its_model(fails, model, corpus, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(model, run / "model")
+    assert f"Did you mean {run / 'model'}?" in fails(2, "evaluate", run, corpus, "--dictionary", "kb")
+    assert "no model that genlink train has written" in fails(2, "evaluate", tmp_path, corpus, "--dictionary", "kb")
+
+
+def test_a_recipe_whose_checkpoint_was_never_trained(fails, tmp_path, dictionary, corpus):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"stage: finetune\noutput: {tmp_path / 'out'}\nknowledge_base: [{dictionary}]\ncorpus: {{train: [{corpus}]}}\n"
+        f"model: {{checkpoint: {tmp_path / 'never' / 'trained' / 'model'}}}\noptimiser: {{steps: 1}}\n"
+    )
+    error = fails(2, "train", recipe)
+    assert "no such model. Carry out the recipe that trains it first." in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_option_is_told_in_a_sentence(fails):
+    assert "No such option: --wrong. See genlink link --help." in fails(2, "link", "exact", "--wrong")
+
+
+def test_the_version_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["genlink", "--version"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert capsys.readouterr().out.strip() == metadata.version("genlink")
 
 
 def test_full_disk_while_saving_leaves_the_old_directory(fails, run, dictionary, tmp_path, monkeypatch):

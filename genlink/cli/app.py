@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,8 @@ PARSER_ERRORS: Any = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="genlink",
     help="Link mentions in biomedical text to the concepts of a knowledge base.",
+    epilog="Exit codes: 0 done, 1 the data, 2 the command or its settings.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,6 +38,20 @@ app.command()(evaluate.score)
 app.command()(evaluate.compare)
 app.command()(calibrate.calibrate)
 app.command()(train.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(metadata.version("genlink"))
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:
@@ -52,7 +69,7 @@ def main() -> None:
             sys.exit(error.exit_code)
         context = getattr(error, "ctx", None)
         advice = f" See {context.command_path} --help." if context else ""
-        _fail(error.format_message() + advice, error.exit_code)
+        _fail(error.format_message().rstrip(".") + "." + advice, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:

@@ -55,7 +55,7 @@ def info(
 
       genlink corpus info data/ncbi_disease/train.pubtator
 
-      genlink corpus info data/ncbi_disease/train.pubtator --kb medic --json
+      genlink corpus info data/ncbi_disease/train.pubtator --kb data/dictionaries/medic2012.txt --json
     """
     from genlink.corpora import corpus_report, read_corpus
 

@@ -52,7 +52,9 @@ def evaluate(
     dictionary: Annotated[str | None, typer.Option(help="kb or kb+train; overrides the presets.")] = None,
     mentions: Annotated[str | None, typer.Option(help="raw or preprocessed; overrides the presets.")] = None,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only mentions of this type. Repeatable.")] = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="Ranks to predict.")] = 10,
+    k: Annotated[
+        int, typer.Option("--k", min=1, help="Ranks to predict, at most: a beam may meet fewer concepts.")
+    ] = 10,
     search: Search = None,
     beams: Beams = None,
     batch_size: BatchSize = None,
@@ -75,9 +77,10 @@ def evaluate(
 
     \b
     Examples:
-      genlink evaluate exact data/ncbi_disease/dev.pubtator --kb medic --dictionary kb
-      genlink evaluate tfidf data/ncbi_disease/dev.pubtator --kb medic --train data/ncbi_disease/train.pubtator \\
-          --preset angel --preset strict --result results/ncbi-disease/tfidf.json
+      genlink evaluate exact data/ncbi_disease/dev.pubtator --kb data/dictionaries/medic2012.txt --dictionary kb
+      genlink evaluate tfidf data/ncbi_disease/dev.pubtator --kb data/dictionaries/medic2012.txt \\
+          --train data/ncbi_disease/train.pubtator --preset angel --preset strict \\
+          --result results/ncbi-disease/tfidf.json
       genlink evaluate models/ncbi data/ncbi_disease/dev.pubtator --train data/ncbi_disease/train.pubtator --beams 10
     """
     from genlink.corpora import load_corpus

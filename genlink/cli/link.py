@@ -41,7 +41,9 @@ def link(
     to: Annotated[
         str, typer.Option(help="Form of the output: predictions, or jsonl or pubtator with the ids filled in.")
     ] = "predictions",
-    k: Annotated[int, typer.Option("--k", min=1, help="Ranks to predict.")] = 5,
+    k: Annotated[
+        int, typer.Option("--k", min=1, help="Ranks to predict, at most: a beam may meet fewer concepts.")
+    ] = 5,
     search: Search = None,
     beams: Beams = None,
     batch_size: BatchSize = None,

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genlink.errors import UsageError
+from genlink.files import has_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, Linker
 from genlink.linkers.exact import ExactLinker
+from genlink.linkers.model_directory import KIND
 from genlink.linkers.tfidf import TfidfLinker
 from genlink.schema import Prediction
 
@@ -65,6 +67,10 @@ def open_linker(
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
     if not Path(model).is_dir():
         raise UsageError(f"{model}: no such model. Give `exact`, `tfidf` or a directory written by genlink train.")
+    if not has_manifest(model, KIND):
+        inner = Path(model) / "model"
+        meant = f"Did you mean {inner}?" if has_manifest(inner, KIND) else "Give `exact`, `tfidf` or such a directory."
+        raise UsageError(f"{model}: is no model that genlink train has written. {meant}")
     import torch
 
     from genlink.linkers.generative import GenerativeLinker
@@ -82,5 +88,6 @@ def open_linker(
     except (AssertionError, RuntimeError) as error:  # torch built without CUDA fails by an assertion
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"the model cannot be moved to --device {device} ({reason}). Use cpu, cuda or cuda:0."
+            f"the model cannot be moved to --device {device} ({reason}). A GPU needs a PyTorch that is built for it; "
+            "cpu always works."
         ) from None

@@ -223,6 +223,8 @@ def _model(
 ) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
     if config.model.checkpoint is not None:
         checkpoint = config.model.checkpoint
+        if checkpoint.count("/") > 1 and not locate(checkpoint).exists():  # a name on the Hub has one
+            raise UsageError(f"{checkpoint}: no such model. Carry out the recipe that trains it first.")
         model, tokenizer = load_bart(str(locate(checkpoint)) if locate(checkpoint).exists() else checkpoint)
         # A checkpoint in half precision would lose small updates; what is computed in half precision is autocast.
         return model.float(), tokenizer
