@@ -65,6 +65,30 @@ def test_a_marked_text_is_answered_with_its_concepts(run: Run) -> None:
     assert "[[" not in out
 
 
+def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kb = tmp_path / "kb.jsonl"
+    concepts = [("A:1", "asthma", "T1"), ("B:1", "asthma", "T2"), ("B:2", "gout", "T1")]
+    lines = [json.dumps({"id": i, "name": name, "synonyms": [], "types": [kind]}) for i, name, kind in concepts]
+    kb.write_text("\n".join(lines), encoding="utf-8")
+
+    def answers(*options: str) -> tuple[int, str]:
+        command = ["genlink", "link", "exact", "--kb", str(kb), "--text", "[[asthma]] and [[gout]]", *options]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), " ".join(i for i, *_ in concepts if i in printed.out) + printed.err
+
+    assert answers() == (0, "A:1 B:1 B:2")
+    assert answers("--id-prefix", "B") == (0, "B:1 B:2")
+    assert answers("--concept-type", "T1") == (0, "A:1 B:2")
+    assert answers("--concept-type", "T2", "--id-prefix", "B") == (0, "B:1")
+    code, error = answers("--id-prefix", "C")
+    assert code == 1 and error.startswith("error: ")
+
+
 def test_predictions_can_be_read_and_scored_again(run: Run, corpus: Path, tmp_path: Path) -> None:
     output = tmp_path / "predictions.jsonl"
     code, out, err = run(corpus, "--output", output)

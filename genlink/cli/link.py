@@ -44,6 +44,13 @@ def link(
     k: Annotated[
         int, typer.Option("--k", min=1, help="Ranks to predict, at most: a beam may meet fewer concepts.")
     ] = 5,
+    concept_types: Annotated[
+        list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
+    ] = None,
+    prefixes: Annotated[
+        list[str] | None,
+        typer.Option("--id-prefix", help="Only concepts of this vocabulary prefix, such as MESH. Repeatable."),
+    ] = None,
     search: Search = None,
     beams: Beams = None,
     batch_size: BatchSize = None,
@@ -90,6 +97,8 @@ def link(
         device=device,
         precision=precision,
     )
+    if concept_types or prefixes:
+        linker = linker.with_kb(linker.kb.subset(types=concept_types or None, prefixes=prefixes or None))
     mentions = prepare(documents, Preprocessing(abbreviations=abbreviations, composites=composites))
     predictions = linker.link(mentions, k, progress=sys.stderr.isatty() and len(mentions) > 100)
     if output is None:
