@@ -298,12 +298,12 @@ PEERS = ((FP32, torch.float32, (16, 32)), (BF16, torch.bfloat16, (16, 32)), (ALO
 VARIANTS = (
     Variant("search, fp32", FP32),
     Variant("search, fp32, normaliser's product in bf16", FP32, normaliser_dtype=torch.bfloat16),
-    Variant("search, fp32, five names", FP32, k=5, normaliser_dtype=torch.bfloat16),
+    Variant("search, fp32, five names", FP32, k=5),
     Variant("search, bf16", BF16, torch.bfloat16),
     Variant("search, bf16, active tokens", FP32, torch.bfloat16, "active"),
     Variant("search, fp32, trie", FP32, normaliser="trie"),
     Variant("search, bf16, trie", FP32, torch.bfloat16, "trie"),
-    Variant("search, fp32, one at a time", ALONE, normaliser_dtype=torch.bfloat16, alone=True),
+    Variant("search, fp32, one at a time", ALONE, alone=True),
     Variant("search, bf16, trie, one at a time", ALONE, torch.bfloat16, "trie", alone=True),
 )
 
