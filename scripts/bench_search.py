@@ -233,7 +233,7 @@ def by_search(
         started = time.process_time()
         session = scorer.begin(sources, torch.ones_like(sources), [[question.start]] * len(sources))
         stages["encoder"] = stages.get("encoder", 0.0) + time.process_time() - started
-        searches = [settings.new_search(question.trie, k, lambda name: (name,)) for _ in sources]
+        searches = [settings.new_search(question.trie, k, lambda name: (name,), len(sources)) for _ in sources]
         results.extend(
             run_searches(
                 TimedSession(session, stages),

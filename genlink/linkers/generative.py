@@ -241,6 +241,7 @@ class GenerativeLinker:
                 part.trie if part else self.trie,
                 k,
                 partial(part.concepts_of, self.kb) if part else self.kb.key_concepts,
+                len(batch),
             )
             for part in (question.within for question in batch)
         ]

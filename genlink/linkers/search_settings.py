@@ -17,8 +17,8 @@ ConceptScore = Literal["best", "sum"]
 
 # In a batch the rows of the decoder are what costs, so little is fed that may be in vain. Mentions that come one by one
 # are bound by the number of passes: what may be needed next is fed along.
-_WIDTH = 2
 _ONE_BY_ONE = 2
+_WIDTH_OF_ONE, _WIDTH_OF_MANY = 5, 2
 _AHEAD_OF_ONE_NAME, _AHEAD_OF_SEVERAL = 8, 24
 
 
@@ -52,8 +52,8 @@ class SearchSettings:
         if self.search == "exact" and self.concept_score == "sum":
             raise UsageError("an exact search ranks names, not sums of them: choose concept_score best or search beam.")
 
-    def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts) -> Search:
-        """The search of one mention.
+    def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts, mentions: int) -> Search:
+        """The search of one of so many mentions that are searched together.
 
         The first name of a beam is found best first, for a fraction of the rows. Where more are asked for, that saves
         few rows and takes more passes than going level by level. For the sum over the names of a concept the beam goes
@@ -61,10 +61,11 @@ class SearchSettings:
         """
         if self.concept_score == "sum":
             return Beam(trie, self.beams, trie.n_names + 1, name_concepts)
+        width = _WIDTH_OF_ONE if mentions <= _ONE_BY_ONE else _WIDTH_OF_MANY
         if self.search == "exact":
-            return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=_WIDTH)
+            return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=width)
         if k == 1:
-            return LazyBeam(trie, self.beams, k, name_concepts, width=_WIDTH)
+            return LazyBeam(trie, self.beams, k, name_concepts, width=width)
         return Beam(trie, self.beams, k, name_concepts)
 
     def ahead(self, k: int, mentions: int) -> int:
