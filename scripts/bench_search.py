@@ -36,25 +36,14 @@ from genlink.trie import NameTrie
 
 VOCABULARY, SPELLING = 50_265, 8_192
 SOURCE_TOKENS, BEAMS = 64, 5
-COLUMNS = (
-    "milliseconds",
-    "ratio",
-    "same",
-    "difference",
-    "rows",
-    "passes",
-    "batch",
-    "encoder",
-    "decoder",
-    "head",
-    "search",
-)
+COLUMNS = ("milliseconds", "ratio", "same", "difference", "rows", "passes", "batch")
+STAGES = ("encoder", "decoder", "head", "search")
 QUICK = "4+2 d256"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A BART; the peer's batch sizes are those among which it is fastest."""
+    """The size of a BART; feed-forward layers are four times as wide."""
 
     width: int
     encoder_layers: int
@@ -75,8 +64,10 @@ class Question:
 
     sources: torch.Tensor
     trie: NameTrie
-    start: int
-    end: int
+
+    def first(self, mentions: int) -> Question:
+        """The same about fewer mentions."""
+        return Question(self.sources[:mentions], self.trie)
 
 
 @dataclass(frozen=True)
@@ -124,10 +115,10 @@ def planted_bart(shape: Shape, start: int, pad: int, seed: int = 0) -> BartForCo
     return model
 
 
-def question_of(dictionary: Path, limit: int | None, mentions: int) -> Question:
+def question_of(dictionary: Path, mentions: int) -> Question:
     """The names of a dictionary as a trie, and noised names repeated to fill the source."""
     kb = load_kb(dictionary)
-    keys = [kb.key(i) for i in range(kb.n_keys)][:limit]
+    keys = [kb.key(i) for i in range(kb.n_keys)]
     tokenizer = train_tokenizer(keys, SPELLING)
     spelled: list[list[int]] = tokenizer([f" {key}" for key in keys], add_special_tokens=False)["input_ids"]
     kept = [i for i, ids in enumerate(spelled) if len(ids) < 64]
@@ -138,7 +129,7 @@ def question_of(dictionary: Path, limit: int | None, mentions: int) -> Question:
     noised = [f" {add_noise(keys[i], rng)}" for i in rng.choice(kept, mentions, replace=False)]
     ids = tokenizer(noised, add_special_tokens=False)["input_ids"]
     sources = torch.tensor([(mention * SOURCE_TOKENS)[:SOURCE_TOKENS] for mention in ids])
-    return Question(sources, trie, start=end, end=end)
+    return Question(sources, trie)
 
 
 def nested(trie: NameTrie) -> dict[int, Any]:
@@ -154,7 +145,7 @@ def nested(trie: NameTrie) -> dict[int, Any]:
 
 def by_generate(model: BartForConditionalGeneration, question: Question, batch: int) -> Answer:
     """Beam search of transformers with `prefix_allowed_tokens_fn`, scores summed."""
-    root, end = nested(question.trie), question.end
+    root, end = nested(question.trie), question.trie.end_token
     pad = int(model.config.pad_token_id)
 
     def allowed(_: int, prefix: torch.Tensor) -> list[int]:
@@ -231,7 +222,7 @@ def by_search(
 
     def run(sources: torch.Tensor) -> None:
         started = time.process_time()
-        session = scorer.begin(sources, torch.ones_like(sources), [[question.start]] * len(sources))
+        session = scorer.begin(sources, torch.ones_like(sources), [[question.trie.end_token]] * len(sources))
         stages["encoder"] = stages.get("encoder", 0.0) + time.process_time() - started
         searches = [settings.new_search(question.trie, k, lambda name: (name,), len(sources)) for _ in sources]
         results.extend(
@@ -287,11 +278,6 @@ class Variant:
     k: int = 1
     alone: bool = False
 
-    @property
-    def is_same_score(self) -> bool:
-        """Whether it is to find what its peer finds."""
-        return self.normaliser == "full"
-
 
 FP32, BF16, ALONE = "generate, fp32", "generate, bf16", "generate, fp32, one at a time"
 PEERS = ((FP32, torch.float32, (16, 32)), (BF16, torch.bfloat16, (16, 32)), (ALONE, torch.float32, (1,)))
@@ -310,15 +296,15 @@ VARIANTS = (
 
 def bench_shape(shape: Shape, question: Question, peer_mentions: int) -> dict[str, dict[str, float]]:
     """The rows of one shape: milliseconds a mention, rows, passes, and the comparison with the peer's row."""
-    model = planted_bart(shape, question.start, pad=1)
-    fewer = Question(question.sources[:peer_mentions], question.trie, question.start, question.end)
+    model = planted_bart(shape, start=question.trie.end_token, pad=1)
+    fewer = question.first(peer_mentions)
     answers: dict[str, Answer] = {}
     rows: dict[str, dict[str, float]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
         for name, peer_dtype, batches in PEERS:
             if peer_dtype == dtype:
-                asked = fewer if len(batches) > 1 else Question(fewer.sources[:8], *_rest(fewer))
+                asked = fewer if len(batches) > 1 else fewer.first(8)
                 batch, answers[name] = best_of(lambda size, q=asked: by_generate(model, q, size), batches)
                 rows[name] = {"milliseconds": answers[name].milliseconds, "batch": batch}
                 print(f"  {name}: {answers[name].milliseconds:.1f} ms", file=sys.stderr)
@@ -335,20 +321,16 @@ def bench_shape(shape: Shape, question: Question, peer_mentions: int) -> dict[st
             "passes": answer.passes,
             **(answer.stages or {}),
         }
-        if variant.is_same_score:
+        if variant.normaliser == "full":  # the peer's own score
             same = [a == b for a, b in zip(answer.names, peer.names, strict=False)]
             off = [abs(a - b) for a, b, s in zip(answer.scores, peer.scores, same, strict=False) if s]
             rows[variant.name] |= {"same": sum(same) / len(same), "difference": max(off, default=0.0)}
     return rows
 
 
-def _rest(question: Question) -> tuple[NameTrie, int, int]:
-    return question.trie, question.start, question.end
-
-
 def _searched(model: BartForConditionalGeneration, question: Question, variant: Variant) -> Answer:
     if variant.alone:
-        question = Question(question.sources[:16], *_rest(question))
+        question = question.first(16)
     _, answer = best_of(
         lambda batch: by_search(
             model,
@@ -372,7 +354,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the smallest shape; the ratios as one line of JSON, last")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    question = question_of(locate(arguments.dictionary), None, arguments.mentions)
+    question = question_of(locate(arguments.dictionary), arguments.mentions)
     shapes = {QUICK: SHAPES[QUICK]} if arguments.quick else SHAPES
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     for name, shape in shapes.items():
@@ -387,7 +369,7 @@ def main() -> None:
             n=arguments.mentions,
             settings={
                 "name": "search",
-                "columns": COLUMNS,
+                "columns": COLUMNS + STAGES,
                 "tokens_per_name": round(len(trie.sequences()[0]) / trie.n_names, 2),
                 "names": trie.n_names,
                 "nodes": trie.n_nodes,

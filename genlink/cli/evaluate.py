@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from genlink.cli.model_options import BatchSize, Beams, Device, Precision, Search
+from genlink.cli.options import (
+    BatchSize,
+    Beams,
+    Device,
+    Dictionary,
+    Encoding,
+    Format,
+    Precision,
+    Ranks,
+    Search,
+)
 from genlink.data_paths import display, locate
 
 __all__ = ["compare", "evaluate", "score"]
@@ -30,21 +40,12 @@ _DEFAULT_PRESETS = ["angel"]
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="exact, tfidf or a model directory.")],
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Documents with gold ids, in any known format.")],
-    kb: Annotated[
-        Path | None, typer.Option(help="Knowledge base, a directory or a file; a model directory has its own.")
-    ] = None,
+    kb: Dictionary = None,
     train: Annotated[
         list[Path] | None, typer.Option(help="Training corpus: names for kb+train, and what is seen. Repeatable.")
     ] = None,
-    format: Annotated[
-        str,
-        typer.Option(
-            help="Format of the corpora: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, or auto."
-        ),
-    ] = "auto",
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the corpora, where it is not UTF-8 (for example cp1252).")
-    ] = None,
+    format: Format = "auto",
+    encoding: Encoding = None,
     preset: Presets = _DEFAULT_PRESETS,
     ambiguous: Ambiguous = None,
     composite: Composite = None,
@@ -52,9 +53,7 @@ def evaluate(
     dictionary: Annotated[str | None, typer.Option(help="kb or kb+train; overrides the presets.")] = None,
     mentions: Annotated[str | None, typer.Option(help="raw or preprocessed; overrides the presets.")] = None,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only mentions of this type. Repeatable.")] = None,
-    k: Annotated[
-        int, typer.Option("--k", min=1, help="Ranks to predict, at most: a beam may meet fewer concepts.")
-    ] = 10,
+    k: Ranks = 10,
     search: Search = None,
     beams: Beams = None,
     batch_size: BatchSize = None,

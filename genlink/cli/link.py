@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from genlink.cli.model_options import BatchSize, Beams, Device, Precision, Search
+from genlink.cli.options import (
+    BatchSize,
+    Beams,
+    Device,
+    Dictionary,
+    Encoding,
+    Format,
+    Precision,
+    Ranks,
+    Search,
+)
 from genlink.data_paths import locate
 from genlink.errors import UsageError
 from genlink.schema import Document, Mention, Prediction
@@ -25,25 +35,14 @@ def link(
     text: Annotated[
         str | None, typer.Option(help="A text with its mentions in double brackets, instead of a corpus.")
     ] = None,
-    kb: Annotated[
-        Path | None, typer.Option(help="Knowledge base, a directory or a file; a model directory has its own.")
-    ] = None,
-    format: Annotated[
-        str,
-        typer.Option(
-            help="Format of the corpus: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, or auto."
-        ),
-    ] = "auto",
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the corpus, where it is not UTF-8 (for example cp1252).")
-    ] = None,
+    kb: Dictionary = None,
+    format: Format = "auto",
+    encoding: Encoding = None,
     output: Annotated[Path | None, typer.Option(help="File to write; for a corpus it is needed.")] = None,
     to: Annotated[
         str, typer.Option(help="Form of the output: predictions, or jsonl or pubtator with the ids filled in.")
     ] = "predictions",
-    k: Annotated[
-        int, typer.Option("--k", min=1, help="Ranks to predict, at most: a beam may meet fewer concepts.")
-    ] = 5,
+    k: Ranks = 5,
     concept_types: Annotated[
         list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
     ] = None,

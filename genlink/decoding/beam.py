@@ -55,7 +55,7 @@ class Beam:
     def _step(self) -> None:
         """From running prefixes to those that are a token longer."""
         slices = [self.trie.children(node) for _, node, _ in self._running]
-        totals = np.concatenate([score + self._known.pop(node) for score, node, _ in self._running], dtype=np.float64)
+        totals = np.concatenate([score + self._known.pop(node) for score, node, _ in self._running])
         owners = np.repeat(np.arange(len(slices)), [s.stop - s.start for s in slices])
         children = np.concatenate([np.arange(s.start, s.stop) for s in slices])
         picks, best_left = _best(totals, 2 * self._beams)

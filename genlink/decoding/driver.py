@@ -96,7 +96,7 @@ class _State:
                 if node in self._early:
                     self.search.learn(node, self._early.pop(node))
                 elif forced_is_free and _n_children(trie, node) == 1:
-                    self.search.learn(node, np.zeros(1, np.float32))
+                    self.search.learn(node, np.zeros(1))
                 else:
                     self.asked.append(node)
             if len(self.asked) == len(wanted):

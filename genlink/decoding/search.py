@@ -64,7 +64,7 @@ class Search(Protocol):
         ...
 
     def learn(self, node: int, log_probs: FloatArray) -> None:
-        """Be told the log-probabilities of a node's children, in their order; none is above 0."""
+        """Be told the log-probabilities of a node's children, in their order, in float64; none is above 0."""
         ...
 
     def result(self) -> SearchResult:

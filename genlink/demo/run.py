@@ -124,7 +124,7 @@ def _recipe(data: Path, output: Path, steps: int) -> TrainConfig:
         pairs=PairsConfig(training_names=True),
         corpus=CorpusConfig(train=[str(data / "train.jsonl")]),
         finetune=FinetuneConfig(replay=0.5, noise=0.5),
-        # So few names teach a choice among names better than among all tokens; a concept has several that may be meant.
+        # What is learnt is the choice that the search makes, and a concept has several names that may be meant.
         objective="trie",
         search=SearchConfig(concept_score="sum"),
         optimiser=OptimiserConfig(steps=steps, batch_size=64, learning_rate=1.5e-3, warmup_steps=50),

@@ -12,7 +12,7 @@ from genlink.kb import KnowledgeBase
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Candidate, Document, Mention, Prediction
 
-__all__ = ["Linker", "as_mentions", "rank_by_sum", "rank_names"]
+__all__ = ["Linker", "as_mentions", "concepts_within", "rank_by_sum", "rank_names"]
 
 Linkable = Sequence[Mention] | Sequence[Document]
 
@@ -64,22 +64,14 @@ def rank_names(
     listed: set[int] = set()
     rank = 0
     for key, score in scored_keys:
-        concepts = [concept for concept in kb.key_concepts(key) if within is None or concept in within]
+        concepts = concepts_within(kb, key, within)
         new = [concept for concept in concepts if concept not in listed]
         if not new:
             continue
         rank += 1
         listed.update(new)
         candidates.extend(
-            Candidate(
-                concept_id=kb.concept_id_at(concept),
-                concept_name=kb.canonical_name_at(concept),
-                name=kb.key_name(key, concept),
-                score=float(score),
-                rank=rank,
-                ambiguous=len(concepts) > 1,
-            )
-            for concept in new
+            _candidate(kb, concept, key, float(score), rank, ambiguous=len(concepts) > 1) for concept in new
         )
         if rank == k:
             break
@@ -101,7 +93,7 @@ def rank_by_sum(
     scores: dict[int, list[float]] = {}
     shared: set[int] = set()  # names of several concepts
     for key, score in scored_keys:
-        concepts = [concept for concept in kb.key_concepts(key) if within is None or concept in within]
+        concepts = concepts_within(kb, key, within)
         if len(concepts) > 1:
             shared.add(key)
         for concept in concepts:
@@ -116,14 +108,22 @@ def rank_by_sum(
             rank, last = rank + 1, (key, sums[concept])
             if rank > k:
                 break
-        candidates.append(
-            Candidate(
-                concept_id=kb.concept_id_at(concept),
-                concept_name=kb.canonical_name_at(concept),
-                name=kb.key_name(key, concept),
-                score=sums[concept],
-                rank=rank,
-                ambiguous=key in shared,
-            )
-        )
+        candidates.append(_candidate(kb, concept, key, sums[concept], rank, ambiguous=key in shared))
     return tuple(candidates)
+
+
+def concepts_within(kb: KnowledgeBase, key: int, within: Container[int] | None) -> tuple[int, ...]:
+    """The concepts of a name, by index; of those ``within``, unless that is None."""
+    concepts = kb.key_concepts(key)
+    return concepts if within is None else tuple(concept for concept in concepts if concept in within)
+
+
+def _candidate(kb: KnowledgeBase, concept: int, key: int, score: float, rank: int, *, ambiguous: bool) -> Candidate:
+    return Candidate(
+        concept_id=kb.concept_id_at(concept),
+        concept_name=kb.canonical_name_at(concept),
+        name=kb.key_name(key, concept),
+        score=score,
+        rank=rank,
+        ambiguous=ambiguous,
+    )

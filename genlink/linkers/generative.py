@@ -31,7 +31,7 @@ from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.files import atomic_directory, has_manifest, read_manifest, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import load_bart, quiet
-from genlink.linkers.base import Linkable, as_mentions, rank_by_sum, rank_names
+from genlink.linkers.base import Linkable, as_mentions, concepts_within, rank_by_sum, rank_names
 from genlink.linkers.model_directory import FORMAT_VERSION, KIND, check_replaceable, fact, settings
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings
@@ -240,7 +240,7 @@ class GenerativeLinker:
             self.search.new_search(
                 part.trie if part else self.trie,
                 k,
-                partial(part.concepts_of, self.kb) if part else self.kb.key_concepts,
+                partial(concepts_within, self.kb, within=part.concepts if part else None),
                 len(batch),
             )
             for part in (question.within for question in batch)

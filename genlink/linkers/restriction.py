@@ -28,7 +28,3 @@ class Restriction:
         """Restrict ``trie``, which holds names of ``kb``; names that it leaves out for their length stay out."""
         keys = {key for concept in concepts for key in kb.concept_keys(concept)}
         return cls(frozenset(concepts), trie.restricted_to(sorted(keys)), trie)
-
-    def concepts_of(self, kb: KnowledgeBase, key: int) -> tuple[int, ...]:
-        """The concepts of a name that are in the restriction."""
-        return tuple(concept for concept in kb.key_concepts(key) if concept in self.concepts)

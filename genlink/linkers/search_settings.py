@@ -55,9 +55,9 @@ class SearchSettings:
     def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts, mentions: int) -> Search:
         """The search of one of so many mentions that are searched together.
 
-        The first name of a beam is found best first, for a fraction of the rows. Where more are asked for, that saves
-        few rows and takes more passes than going level by level. For the sum over the names of a concept the beam goes
-        on to its end, however few concepts are wanted, so that the sums do not depend on their number.
+        The first name of a beam is found best first, which extends fewer prefixes. Several names would be found one
+        after the other, in more passes than it takes to go level by level. For the sum over the names of a concept the
+        beam goes on to its end, however few concepts are wanted, so that the sums do not depend on their number.
         """
         if self.concept_score == "sum":
             return Beam(trie, self.beams, trie.n_names + 1, name_concepts)

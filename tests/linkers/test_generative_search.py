@@ -11,7 +11,7 @@ from small import MENTIONS, names, with_search
 
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
-from genlink.linkers.base import rank_by_sum
+from genlink.linkers.base import rank_by_sum, rank_names
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
@@ -124,13 +124,12 @@ def test_a_sum_claims_no_proof(linker) -> None:
     assert {p.exact for p in with_search(linker, concept_score="sum", beams=ALL).link(MENTIONS)} == {None}
 
 
-@pytest.mark.parametrize("concept_score", ["best", "sum"])
-def test_within_a_part_a_name_is_ambiguous_only_if_it_is_there(linker, concept_score) -> None:
-    chosen = with_search(linker, concept_score=concept_score, beams=ALL)
-    for ids, ambiguous in (["D5"], False), (["D4", "D5"], True):
-        (prediction,) = chosen.link(MENTIONS[:1], within=chosen.restriction(ids=ids))
-        assert {c.ambiguous for c in prediction.candidates if c.name == "SF"} <= {ambiguous}
-        assert {c.concept_id for c in prediction.candidates} == set(ids)
+@pytest.mark.parametrize("rank", [rank_names, rank_by_sum])
+def test_within_a_part_a_name_is_ambiguous_only_if_it_is_there(rank, small_kb) -> None:
+    both, one = [small_kb.concept_index("D4"), small_kb.concept_index("D5")], [small_kb.concept_index("D5")]
+    scored = [(small_kb.key_index("SF"), -1.0)]
+    assert [(c.concept_id, c.ambiguous) for c in rank(small_kb, scored, 5, both)] == [("D4", True), ("D5", True)]
+    assert [(c.concept_id, c.ambiguous) for c in rank(small_kb, scored, 5, one)] == [("D5", False)]
 
 
 # Within a part of the dictionary
