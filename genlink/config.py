@@ -6,6 +6,7 @@ A recipe is complete: it inherits from nothing, and what it leaves out has the d
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -233,8 +234,11 @@ class TrainConfig(_Strict):
         return self
 
 
-def read_train_config(path: str | Path) -> TrainConfig:
-    """Read a recipe. Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one."""
+def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first.
+
+    Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one.
+    """
     path = require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -246,10 +250,31 @@ def read_train_config(path: str | Path) -> TrainConfig:
         raise UsageError(f"{where}: not YAML ({getattr(error, 'problem', None) or 'unreadable'}).") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, such as `stage: pretrain`.")
+    for change in changes:
+        _change(values, change)
+    where = f"{path} with {', '.join(changes)}" if changes else f"{path}"
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_explain(error)}") from None
+        raise UsageError(f"{where}: {_explain(error)}") from None
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    """Carry out ``section.key=value`` on the values of a recipe; the value is YAML."""
+    key, equals, text = change.partition("=")
+    *sections, last = key.strip().split(".")
+    if not equals or not all([*sections, last]):
+        raise UsageError(f"{change!r}: expected KEY=VALUE, such as seed=1 or optimiser.steps=100.")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise UsageError(f"{change!r}: {text!r} is not a YAML value. Put a text with special signs in quotes.") from None
+    section = values
+    for name in sections:
+        if not isinstance(section.get(name), dict):
+            section[name] = {}  # a section that the recipe leaves out has defaults
+        section = section[name]
+    section[last] = value
 
 
 def _explain(error: ValidationError) -> str:

@@ -44,6 +44,37 @@ def test_what_a_recipe_leaves_out_has_its_default(read):
     assert (config.dev, config.corpus, config.seed) == (None, None, 0)
 
 
+def test_keys_can_be_changed_as_the_recipe_is_read(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    changes = ["seed=3", "optimiser.steps = 7", "pairs.sources=[a.txt, b.txt]", "dev.corpus=dev.pubtator"]
+    config = read_train_config(path, changes)
+    assert (config.seed, config.optimiser.steps, config.optimiser.learning_rate) == (3, 7, 0.001)
+    assert config.pairs.sources == ["a.txt", "b.txt"]
+    assert config.dev is not None and config.dev.corpus == "dev.pubtator"  # a section that the recipe leaves out
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("seed", "'seed': expected KEY=VALUE"),
+        ("=3", "'=3': expected KEY=VALUE"),
+        ("optimiser.=3", "expected KEY=VALUE"),
+        ("output=[a", "'[a' is not a YAML value"),
+        ("sede=3", "with sede=3: unknown key `sede`. Did you mean `seed`?"),
+        ("optimiser.steps=0", "`optimiser.steps`:"),
+        ("seed.more=1", "`seed`:"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_one_line(tmp_path, change, problem):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        read_train_config(path, [change])
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_recipe_survives_being_written_and_read(read):
     config = read(RECIPE)
     assert TrainConfig.model_validate(config.model_dump()) == config

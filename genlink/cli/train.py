@@ -19,6 +19,10 @@ def train(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Shorten the run to so many steps, for a dry run.")
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as optimiser.steps=100."),
+    ] = None,
     result: Annotated[Path | None, typer.Option(help="Also write what was measured to this result file.")] = None,
 ) -> None:
     """Carry out one training stage. The model lands in OUTPUT/model, metrics and checkpoint beside it.
@@ -30,13 +34,14 @@ def train(
       genlink train configs/ncbi_disease/pretrain.yaml
       genlink train configs/ncbi_disease/finetune.yaml --resume
       genlink train configs/ncbi_disease/finetune.yaml --max-steps 2 --output runs/dry
+      genlink train configs/ncbi_disease/finetune.yaml --set seed=1 --set objective=trie --output runs/trie-1
       accelerate launch -m genlink train configs/ncbi_disease/pretrain.yaml
     """
     from genlink.config import read_train_config
     from genlink.errors import UsageError
     from genlink.training.stages import run_stage
 
-    config = read_train_config(recipe)
+    config = read_train_config(recipe, changes or ())
     if output is not None:
         config = config.model_copy(update={"output": output})
     if resume and overwrite:
