@@ -268,7 +268,9 @@ def _change(values: dict[str, Any], change: str) -> None:
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
-        raise UsageError(f"{change!r}: {text!r} is not a YAML value. Put a text with special signs in quotes.") from None
+        raise UsageError(
+            f"{change!r}: {text!r} is not a YAML value. Put a text with special signs in quotes."
+        ) from None
     section = values
     for name in sections:
         if not isinstance(section.get(name), dict):

@@ -32,6 +32,7 @@ _PRINTED = re.compile(
     r"(?P<open><!-- output:(?P<file>[\w./-]+) -->\n)(?P<body>.*?)(?P<close><!-- /output -->)", re.DOTALL
 )
 _TRAINING = ("run", "stage", "parameters", "steps", "examples", "processes", "minutes", "best dev Acc@1")
+_SEEDS = ("", "system", "seeds", "Acc@1 [95% interval]", "lowest to highest", "Acc@5", "difference [95% interval]", "n")
 _HEADER = ("system", "dictionary", "Acc@1 angel [95% interval]", "Acc@5 angel", "Acc@1 strict", "n")
 
 
@@ -58,10 +59,13 @@ def render_output(path: Path) -> str:
 def render_table(topic: Path) -> str:
     """A Markdown table of a folder's result files, a row each, by ``order`` and then by ``name`` in their settings.
 
+    A topic may also be a single file, without its ending.
+
     Shares become per cent here and nowhere before. Raises DataError for a topic without files, and for a score that a
     preset was overridden for: its column would promise another policy.
     """
-    paths = sorted(topic.glob("*.json"))
+    one = topic.with_name(f"{topic.name}.json")
+    paths = [one] if one.exists() else sorted(topic.glob("*.json"))
     if not paths:
         raise DataError(
             f"{topic}: no result files (*.json) for this table. Write one with `genlink evaluate --result`."
@@ -69,6 +73,9 @@ def render_table(topic: Path) -> str:
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
     if columns := records[0]["settings"].get("columns"):
         return _plain_table(records[0]["metrics"], columns)
+    if all("runs" in record["settings"] for record in records):
+        rows = [row for record in records for row in _seed_rows(record)]
+        return _markdown([_SEEDS, ("---", "---", *["---:"] * (len(_SEEDS) - 2)), *rows])
     header, row = (_TRAINING, _training_row) if all("run" in r["settings"] for r in records) else (_HEADER, _row)
     return _markdown([header, ("---", "---", *["---:"] * (len(header) - 2)), *map(row, records)])
 
@@ -130,6 +137,21 @@ def _training_row(record: Mapping[str, Any]) -> tuple[str, ...]:
         f"{run['seconds'] / 60:.0f}",
         "–" if run["best"] is None else f"{100 * run['best']:.1f}",
     )
+
+
+def _seed_rows(record: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    """The rows of a comparison over seeds (scripts/compare_seeds.py)."""
+    for system, measures in record["metrics"].items():
+        yield (
+            str(record["name"]),
+            system,
+            str(record["settings"]["runs"][system]),
+            _with_interval(measures["acc@1"]),
+            f"{_per_cent(measures['lowest'])} to {_per_cent(measures['highest'])}",
+            _per_cent(measures["acc@5"]),
+            _with_interval(measures.get("difference")),
+            str(measures["acc@1"]["n"]),
+        )
 
 
 def _per_cent(estimate: Mapping[str, Any] | None) -> str:

@@ -1,0 +1,81 @@
+"""Systems trained with several seeds: means over runs, differences mention by mention, intervals over documents."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genlink.errors import DataError
+from genlink.evaluation import Policy, read_result, write_predictions
+from genlink.evaluation.seeds import compare_seeds
+from genlink.evaluation.tables import render_table
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "compare_seeds.py"
+
+
+def run_of(record, ranks: list[int]):
+    """Predictions of one run: the right answer to the mention of each document stands at its rank."""
+    answers = [[(f"X{j}", j) for j in range(1, rank)] + [("A", rank)] for rank in ranks]
+    return [record([["A"]], *wrong, document_id=str(i)) for i, wrong in enumerate(answers)]
+
+
+def test_accuracies_are_means_over_runs_and_the_difference_is_to_the_first(record):
+    base = [run_of(record, [1, 2, 6, 1]), run_of(record, [1, 2, 2, 2])]
+    better = [run_of(record, [1, 1, 6, 1])]
+    rows = compare_seeds({"base": base, "better": better}, Policy())
+    assert rows["base"]["acc@1"].value == (2 / 4 + 1 / 4) / 2
+    assert rows["base"]["acc@5"].value == (3 / 4 + 4 / 4) / 2
+    assert (rows["base"]["lowest"].value, rows["base"]["highest"].value) == (1 / 4, 2 / 4)
+    assert "difference" not in rows["base"]
+    difference = rows["better"]["difference"]
+    assert difference.value == 3 / 4 - 3 / 8
+    assert difference.low < difference.value < difference.high
+    assert rows["better"]["lowest"] == rows["better"]["highest"]
+
+
+def test_a_difference_that_every_document_shares_has_no_width(record):
+    rows = compare_seeds({"wrong": [run_of(record, [2, 2, 2])], "right": [run_of(record, [1, 1, 1])]}, Policy())
+    difference = rows["right"]["difference"]
+    assert (difference.value, difference.low, difference.high) == (1, 1, 1)
+
+
+def test_runs_over_other_mentions_or_other_gold_are_refused(record):
+    base = run_of(record, [1, 1])
+    with pytest.raises(DataError, match="other: a run has 1 mentions that count, and they are not the 2"):
+        compare_seeds({"base": [base], "other": [base[:1]]}, Policy())
+    with pytest.raises(DataError, match="are not the 2"):
+        compare_seeds({"base": [base, [base[0], record([["B"]], ("B", 1), document_id="1")]]}, Policy())
+    with pytest.raises(DataError, match="none: no predictions"):
+        compare_seeds({"none": []}, Policy())
+
+
+def test_the_script_writes_a_result_that_a_table_is_made_from(record, tmp_path):
+    for name, ranks in {"a-0": [1, 2], "a-1": [2, 2], "b-0": [1, 1]}.items():
+        write_predictions(tmp_path / f"{name}.jsonl", run_of(record, ranks))
+    topic = tmp_path / "seeds"
+    command = [sys.executable, str(SCRIPT), str(topic / "toy.json"), "slow=a-*.jsonl", "fast, b=b-*.jsonl"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    result = read_result(topic / "toy.json")
+    assert result["settings"]["runs"] == {"slow": 2, "fast, b": 1}
+    assert len(result["data"]) == 3
+    lines = render_table(topic).splitlines()
+    assert lines[2].startswith("| toy | slow | 2 | 25.0 [0.0, 50.0] | 0.0 to 50.0 | 100.0 | – | 2 |")
+    assert lines[3].startswith(
+        "| toy | fast, b | 1 | 100.0 [100.0, 100.0] | 100.0 to 100.0 | 100.0 | 75.0 [50.0, 100.0]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "problem"), [("a", "expected NAME=PATTERN"), ("a=no-*.jsonl", "no such predictions")]
+)
+def test_what_the_script_cannot_read_is_one_line(tmp_path, system, problem):
+    command = [sys.executable, str(SCRIPT), "out.json", system]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert problem in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.json").exists()
