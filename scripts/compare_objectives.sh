@@ -41,7 +41,7 @@ done | xargs -P "${JOBS:-2}" -L 1 sh "$0"
 for corpus in ncbi_disease bc5cdr_disease; do
     for dictionary in kb kb+train; do
         runs=runs/objectives/$corpus
-        python scripts/compare_seeds.py "results/objectives/$corpus, $dictionary.json" \
+        python scripts/compare_seeds.py "results/objectives/$corpus-$dictionary.json" \
             "full, then full=$runs/full-full-*/$dictionary.jsonl" "full, then trie=$runs/full-trie-*/$dictionary.jsonl" \
             "trie, then trie=$runs/trie-trie-*/$dictionary.jsonl"
     done

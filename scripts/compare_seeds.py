@@ -2,8 +2,8 @@
 
     python scripts/compare_seeds.py results/objectives/a.json "full=full-*.jsonl" "trie=trie-*.jsonl"
 
-Each system is NAME=PATTERN of predictions files, one a seed, as `genlink evaluate --predictions` writes them. Accuracies
-are means over seeds, intervals over documents; the difference is to the first system, mention by mention.
+Each system is NAME=PATTERN of predictions files, one a seed, as `genlink evaluate --predictions` writes them.
+Accuracies are means over seeds, intervals over documents; the difference is to the first system, mention by mention.
 """
 
 from __future__ import annotations

@@ -70,9 +70,10 @@ def test_the_script_writes_a_result_that_a_table_is_made_from(record, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("system", "problem"), [("a", "expected NAME=PATTERN"), ("a=no-*.jsonl", "no such predictions")]
+    ("system", "problem", "code"),
+    [("a", "expected NAME=PATTERN", 2), ("a=no-*.jsonl", "no such predictions", 1)],
 )
-def test_what_the_script_cannot_read_is_one_line(tmp_path, system, problem):
+def test_what_the_script_cannot_read_is_one_line(tmp_path, system, problem, code):
     command = [sys.executable, str(SCRIPT), "out.json", system]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == code
