@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from genlink.evaluation import read_result
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 COUNTS = ("concepts", "names", "keys", "ambiguous_keys", "names_dropped", "definitions", "longest_name")
+WORDS = ("acute", "renal", "failure", "chronic", "fever", "anaemia", "lung", "croup")
 COSTS = ("build_seconds", "peak_mb", "disk_mb", "open_seconds")
 
 
@@ -81,3 +83,22 @@ def test_bench_kb_stops_at_a_source_that_cannot_be_built(tmp_path: Path) -> None
     done = run("bench_kb.py", tmp_path / "build.json", tmp_path / "empty.txt")
     assert done.returncode == 1 and "failed" in done.stderr
     assert not (tmp_path / "build.json").exists()
+
+
+def test_bench_search_finds_what_generate_finds(dictionaries: Path, tmp_path: Path) -> None:
+    path = tmp_path / "search.json"
+    names = "".join(f"E{i}||{word} {other}\n" for i, word in enumerate(WORDS) for other in WORDS)
+    (dictionaries / "c.txt").write_text(names, encoding="utf-8")
+    options = ("--dictionary", dictionaries / "c.txt", "--mentions", 4, "--peer-mentions", 2)
+    done = run("bench_search.py", path, "--quick", *options)
+    assert done.returncode == 0, done.stderr
+    ratios = json.loads(done.stdout.splitlines()[-1])["4+2 d256"]
+    for row in ("search, fp32", "search, fp32, one at a time"):
+        assert ratios[row]["same"] == 1
+        assert ratios[row]["difference"] < 1e-3
+        assert ratios[row]["ratio"] > 0
+    result = read_result(path)
+    assert result["settings"]["names"] == len(WORDS) ** 2
+    for cells in result["metrics"].values():
+        stages = [cells[stage]["value"] for stage in ("encoder", "decoder", "head", "search") if stage in cells]
+        assert sum(stages) == pytest.approx(cells["milliseconds"]["value"]) or not stages
