@@ -10,7 +10,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.files import has_manifest, read_manifest
 from genlink.templates import Template
 
-__all__ = ["FORMAT_VERSION", "KIND", "check_replaceable", "fact", "saved_template", "settings"]
+__all__ = ["FORMAT_VERSION", "KIND", "check_replaceable", "fact", "saved_normaliser", "saved_template", "settings"]
 
 KIND, FORMAT_VERSION = "generative linker", 2
 
@@ -25,6 +25,13 @@ def saved_template(directory: Path) -> Template | None:
     if not has_manifest(directory, KIND):
         return None
     return settings(Template, directory, read_manifest(directory, KIND, FORMAT_VERSION), "template")
+
+
+def saved_normaliser(directory: Path) -> str | None:
+    """The normaliser of a model directory, which is the objective that trained it; None for any other checkpoint."""
+    if not has_manifest(directory, KIND):
+        return None
+    return str(fact(directory, read_manifest(directory, KIND, FORMAT_VERSION), "normaliser"))
 
 
 def fact(directory: Path, manifest: Mapping[str, Any], key: str) -> Any:

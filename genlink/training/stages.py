@@ -31,7 +31,7 @@ from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_kb
 from genlink.linkers.bart import fresh_bart, load_bart, set_dropout
 from genlink.linkers.generative import GenerativeLinker
-from genlink.linkers.model_directory import saved_template
+from genlink.linkers.model_directory import saved_normaliser, saved_template
 from genlink.linkers.search_settings import SearchSettings
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Mention
@@ -71,6 +71,7 @@ def run_stage(
     dictionary = _merged(config.knowledge_base)
     sources = _pair_source(config.pairs, dictionary)
     template = _template(config)
+    _compare_objectives(config)
     model, tokenizer = _model(config, template, sources)
     set_dropout(model, config.model.dropout)
     linker = _linker(config, model, tokenizer, dictionary, template)
@@ -216,6 +217,14 @@ def _template(config: TrainConfig) -> Template:
         return Template(**config.template.model_dump())
     checkpoint = config.model.checkpoint
     return (saved_template(locate(checkpoint)) if checkpoint else None) or Template()
+
+
+def _compare_objectives(config: TrainConfig) -> None:
+    """Say so where a stage goes on with another objective than the one before it: seldom is it meant."""
+    checkpoint = config.model.checkpoint
+    begun = saved_normaliser(locate(checkpoint)) if checkpoint else None
+    if begun not in (None, config.objective):
+        logger.warning("%s was trained with objective %s; it goes on with %s", checkpoint, begun, config.objective)
 
 
 def _model(

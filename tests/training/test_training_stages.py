@@ -286,3 +286,11 @@ def test_a_run_is_not_resumed_under_another_objective(recipe, tmp_path):
     path.write_text(json.dumps({**values, "colour": "blue"}))
     with pytest.raises(UsageError, match="a recipe that this version cannot read"):
         run_stage(config, resume=True)
+
+
+def test_a_stage_that_goes_on_with_another_objective_says_so(finetune, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        run_stage(finetune(tmp_path / "same"), max_steps=1)
+        assert "trained with objective" not in caplog.text
+        run_stage(finetune(tmp_path / "other", objective="trie"), max_steps=1)
+    assert "model was trained with objective full; it goes on with trie" in caplog.text
