@@ -19,7 +19,7 @@ from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTok
 
 from genlink.data.noise import add_noise
 from genlink.decoding import BartScorer, Normaliser, SearchResult, Session, run_searches
-from genlink.linkers.search_settings import SearchSettings
+from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.trie import NameTrie, packed
 
 VOCABULARY, SPELLING = 50_265, 8_192
@@ -219,13 +219,14 @@ def by_search(
         started = time.process_time()
         session = scorer.begin(sources, torch.ones_like(sources), [[question.trie.end_token]] * len(sources))
         stages["encoder"] = stages.get("encoder", 0.0) + time.process_time() - started
-        searches = [settings.new_search(question.trie, k, lambda name: (name,), len(sources)) for _ in sources]
+        few_passes = passes_cost_most(len(sources), model.device.type)
+        searches = [settings.new_search(question.trie, k, lambda name: (name,), few_passes=few_passes) for _ in sources]
         results.extend(
             run_searches(
                 TimedSession(session, stages),
                 searches,
                 forced_is_free=normaliser == "trie",
-                ahead=settings.ahead(k, len(sources)),
+                ahead=settings.ahead(k, few_passes=few_passes),
             )
         )
 

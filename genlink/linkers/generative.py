@@ -34,7 +34,7 @@ from genlink.linkers.bart import load_bart, quiet
 from genlink.linkers.base import Linkable, as_mentions, concepts_within, rank_by_sum, rank_names
 from genlink.linkers.model_directory import FORMAT_VERSION, KIND, check_replaceable, fact, settings
 from genlink.linkers.restriction import Restriction
-from genlink.linkers.search_settings import SearchSettings
+from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.preprocessing import Preprocessing
 from genlink.schema import Candidate, Mention, Prediction
 from genlink.templates import Template
@@ -236,12 +236,13 @@ class GenerativeLinker:
             ids[row, : len(question.source)] = torch.tensor(question.source)
             mask[row, : len(question.source)] = 1
         session = scorer.begin(ids, mask, [list(question.prefix) for question in batch])
+        few_passes = passes_cost_most(len(batch), self.model.device.type)
         searches = [
             self.search.new_search(
                 part.trie if part else self.trie,
                 k,
                 partial(concepts_within, self.kb, within=part.concepts if part else None),
-                len(batch),
+                few_passes=few_passes,
             )
             for part in (question.within for question in batch)
         ]
@@ -249,7 +250,7 @@ class GenerativeLinker:
             session,
             searches,
             forced_is_free=self.normaliser == "trie",
-            ahead=self.search.ahead(k, len(batch)),
+            ahead=self.search.ahead(k, few_passes=few_passes),
         )
 
     def _candidates(self, result: SearchResult, k: int, part: Restriction | None) -> tuple[Candidate, ...]:

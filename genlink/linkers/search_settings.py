@@ -10,16 +10,24 @@ from genlink.decoding.search import NameConcepts
 from genlink.errors import UsageError
 from genlink.trie import NameTrie
 
-__all__ = ["ConceptScore", "SearchKind", "SearchSettings"]
+__all__ = ["ConceptScore", "SearchKind", "SearchSettings", "passes_cost_most"]
 
 SearchKind = Literal["beam", "exact"]
 ConceptScore = Literal["best", "sum"]
 
-# In a batch the rows of the decoder are what costs, so little is fed that may be in vain. Mentions that come one by one
-# are bound by the number of passes: what may be needed next is fed along.
-_ONE_BY_ONE = 2
-_WIDTH_OF_ONE, _WIDTH_OF_MANY = 5, 2
+_ONE_BY_ONE = 2  # mentions
+_WIDTH_FOR_FEW_PASSES, _WIDTH_FOR_FEW_ROWS = 5, 2
 _AHEAD_OF_ONE_NAME, _AHEAD_OF_SEVERAL = 8, 24
+
+
+def passes_cost_most(mentions: int, device: str) -> bool:
+    """Whether a search of so many mentions together should rather save passes of the decoder than rows.
+
+    On a processor the rows of a batch are what costs, so little is fed that may be in vain. A mention that comes alone
+    waits for the weights of the model to be read at each pass, and a GPU (``device`` is the type of a torch device)
+    waits for the search between two passes: then what may be needed next is fed along.
+    """
+    return mentions <= _ONE_BY_ONE or device != "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,8 @@ class SearchSettings:
         if self.search == "exact" and self.concept_score == "sum":
             raise UsageError("an exact search ranks names, not sums of them: choose concept_score best or search beam.")
 
-    def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts, mentions: int) -> Search:
-        """The search of one of so many mentions that are searched together.
+    def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts, *, few_passes: bool) -> Search:
+        """The search of a mention, with few passes or else with few rows (see ``passes_cost_most``).
 
         The first name of a beam is found best first, which extends fewer prefixes. Several names would be found one
         after the other, in more passes than it takes to go level by level. For the sum over the names of a concept the
@@ -61,15 +69,15 @@ class SearchSettings:
         """
         if self.concept_score == "sum":
             return Beam(trie, self.beams, trie.n_names + 1, name_concepts)
-        width = _WIDTH_OF_ONE if mentions <= _ONE_BY_ONE else _WIDTH_OF_MANY
+        width = _WIDTH_FOR_FEW_PASSES if few_passes else _WIDTH_FOR_FEW_ROWS
         if self.search == "exact":
             return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=width)
         if k == 1:
             return LazyBeam(trie, self.beams, k, name_concepts, width=width)
         return Beam(trie, self.beams, k, name_concepts)
 
-    def ahead(self, k: int, mentions: int) -> int:
-        """How many nodes to feed ahead of being asked about, of so many mentions together (see ``run_searches``)."""
-        if mentions > _ONE_BY_ONE or self.search == "exact":  # whose cap is to bound the rows
+    def ahead(self, k: int, *, few_passes: bool) -> int:
+        """How many nodes to feed ahead of being asked about (see ``run_searches``)."""
+        if not few_passes or self.search == "exact":  # whose cap is to bound the rows
             return 0
         return _AHEAD_OF_ONE_NAME if k == 1 else _AHEAD_OF_SEVERAL

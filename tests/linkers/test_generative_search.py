@@ -13,7 +13,7 @@ from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import rank_by_sum, rank_names
 from genlink.linkers.generative import GenerativeLinker
-from genlink.linkers.search_settings import SearchSettings
+from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.schema import Concept
 
 ALL = 50  # beams enough for every name of the dictionary
@@ -80,6 +80,18 @@ def test_one_at_a_time_gives_the_answers_of_a_batch(linker, normaliser) -> None:
 
 
 # Concepts by the sum of their names
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_one_at_a_time_takes_fewer_passes_and_a_batch_fewer_rows(linker, k) -> None:
+    alone, together = (with_search(linker, batch_size=size).find(MENTIONS, k=k) for size in (1, 32))
+    assert sum(result.passes for result in alone) < sum(result.passes for result in together)
+    assert sum(result.rows for result in alone) > sum(result.rows for result in together)
+
+
+def test_a_gpu_is_spared_passes_whatever_the_batch() -> None:
+    assert [passes_cost_most(mentions, "cpu") for mentions in (1, 2, 3, 32)] == [True, True, False, False]
+    assert passes_cost_most(32, "cuda")
 
 
 def test_the_sum_over_the_names_of_a_concept_is_its_probability(linker, small_kb) -> None:
