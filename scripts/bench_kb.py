@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from genlink.data_paths import display, expanded
+from genlink.errors import GenLinkError
 from genlink.evaluation.results import write_result
 from genlink.kb import KnowledgeBase
 
@@ -101,4 +102,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GenLinkError as error:
+        sys.exit(f"error: {error}")

@@ -88,7 +88,10 @@ def compare(directory: Path) -> Cells:
     import torch
     from transformers import AutoTokenizer, BertModel
 
-    tokenizer, encoder = AutoTokenizer.from_pretrained(directory), BertModel.from_pretrained(directory)
+    from genlink.linkers.bart import quiet
+
+    with quiet():
+        tokenizer, encoder = AutoTokenizer.from_pretrained(directory), BertModel.from_pretrained(directory)
     vectors, kb = np.load(directory / "vectors.npy", mmap_mode="r"), KnowledgeBase.open(directory / "kb")
     with torch.inference_mode():
         read = tokenizer(mentions_of(kb), padding=True, return_tensors="pt")
