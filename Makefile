@@ -12,7 +12,7 @@ PINS := pyproject.toml constraints.txt
 EDITABLE := --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test format lint types imports check tables docs lock clean
+.PHONY: help install install-dev demo test format lint types imports check tables plots docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,7 +47,10 @@ check: lint types imports test ## all of the above that can fail: what CI runs
 tables: $(VENV)/.installed ## make the tables in README.md and docs/ anew from results/
 	$(BIN)/python scripts/make_tables.py
 
-docs: tables ## the tables, and docs/cli.md from the program's own --help
+plots: $(VENV)/.installed-dev ## draw the plots in docs/images/ anew from results/
+	$(BIN)/python scripts/make_plots.py
+
+docs: tables plots ## the tables, the plots, and docs/cli.md from the program's own --help
 	$(BIN)/python scripts/make_cli_docs.py
 
 # What is pinned stays as it is where it still fits: LOCK_FLAGS=--upgrade takes the newest of everything.

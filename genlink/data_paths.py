@@ -6,9 +6,12 @@ Recipes, commands and result files say ``data/...`` on every computer; only the 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-__all__ = ["display", "locate"]
+from genlink.errors import DataError
+
+__all__ = ["display", "expanded", "locate"]
 
 VARIABLE = "GENLINK_DATA"
 
@@ -28,6 +31,20 @@ def locate(path: str | Path) -> Path:
     if path.parts[:1] == ("data",):
         return _data_directory().joinpath(*path.parts[1:])
     return path
+
+
+def expanded(patterns: Iterable[str | Path]) -> list[Path]:
+    """The files that paths or patterns (``data/ontologies/*.gz``) lead to, in order.
+
+    Patterns are for the last part of a path alone. Raises DataError for one that no file fits.
+    """
+    files: list[Path] = []
+    for pattern in map(locate, patterns):
+        found = sorted(pattern.parent.glob(pattern.name))
+        if not found:
+            raise DataError(f"{pattern}: no such file. Check the path, or see docs/data.md for where to get it.")
+        files.extend(found)
+    return files
 
 
 def display(path: str | Path) -> str:

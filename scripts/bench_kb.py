@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from genlink.data_paths import display, locate
-from genlink.evaluation.results import result_record
-from genlink.files import write_json
+from genlink.data_paths import display, expanded
+from genlink.errors import GenLinkError
+from genlink.evaluation.results import write_result
 from genlink.kb import KnowledgeBase
 
 COLUMNS = (
@@ -71,15 +71,6 @@ def measure(sources: list[Path], directory: Path) -> dict[str, Any]:
     }
 
 
-def expanded(patterns: list[str]) -> list[Path]:
-    """The files that patterns stand for, in order."""
-    files = []
-    for pattern in patterns:
-        located = locate(pattern)
-        files.extend(sorted(located.parent.glob(located.name)))
-    return files
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, help="the result file to write")
@@ -99,17 +90,19 @@ def main() -> None:
         for number, (name, files) in enumerate(jobs.items()):
             print(f"{number + 1}/{len(jobs)} {name}", file=sys.stderr)
             metrics[name] = measure(files, Path(scratch) / str(number))
-    record = result_record(
+    write_result(
+        arguments.result,
         command=sys.argv,
         data=dict.fromkeys([*sources, *union]),
         seed=0,
         n=len(jobs),
         settings={"name": "knowledge base builds", "columns": COLUMNS},
-        metrics={},
+        metrics=metrics,
     )
-    record["metrics"] = {row: {key: {"value": value} for key, value in cells.items()} for row, cells in metrics.items()}
-    write_json(arguments.result, record)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GenLinkError as error:
+        sys.exit(f"error: {error}")

@@ -2,41 +2,63 @@
 
 Resident memory is what a fresh process grows by when it opens an index and touches every page of it: `private_mb` is
 the process's own, `shared_mb` is mapped from files and shared by all processes that open them. MB are 10**6 bytes.
+
+Seconds are of process CPU, so that a busy machine does not change them; the result file has those of the clock too. To
+load is to open: to map files that the system still has in its cache, or, for nested dictionaries, to fill them.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain, pairwise
-from multiprocessing import get_context
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
+from footprint import (
+    BLOCK,
+    MB,
+    WIDTH,
+    Cells,
+    available,
+    growth,
+    in_fresh_process,
+    peak,
+    require_proc,
+    resident,
+    touch,
+    write_vectors,
+)
+from tqdm.auto import tqdm
 
-from genlink.data_paths import locate
+from genlink.data_paths import expanded
 from genlink.errors import DataError, GenLinkError, UsageError
+from genlink.evaluation.results import write_result
 from genlink.trie import NameTrie, packed
 
-MB = 1_000_000
 SOURCE = Path("data/dictionaries/medic2012.txt")
-SIZES = (75_000, 400_000, 1_370_000, 4_000_000)
-WIDTH = 768  # of a dense vector: BERT's
+SIZES = (75_000, 400_000, 4_000_000)
 BYTES_OF_A_DICT_NODE = 230  # rounded up; only to see beforehand whether there is room
 LONGEST_SYNTHETIC_NAME = 20  # words
-BLOCK = 50_000
-COLUMNS = ("names", "resident_mb", "private_mb", "shared_mb", "load_seconds", "times_the_trie")
+COLUMNS = (
+    "resident_mb",
+    "private_mb",
+    "shared_mb",
+    "times_the_trie",
+    "load_cpu_seconds",
+    "build_cpu_seconds",
+    "build_peak_mb",
+)
 
-Cells = dict[str, float]
+T = TypeVar("T")
+IntArray = np.ndarray[Any, Any]
 
 
 # In a fresh process each
@@ -44,108 +66,68 @@ Cells = dict[str, float]
 
 def build_trie(directory: Path, n: int, end_token: int) -> Cells:
     """Build and save the trie of the first n names; the peak is that of the whole process, input arrays included."""
-    offsets = np.load(directory / "offsets.npy")[: n + 1]
-    tokens = np.load(directory / "tokens.npy")[: offsets[-1]]
-    started = time.perf_counter()
-    trie = NameTrie.build(tokens, offsets, end_token)
-    seconds = time.perf_counter() - started
-    peak = _proc("status", "VmHWM")
+    offsets = np.load(directory / "offsets.npy", mmap_mode="r")[: n + 1].copy()
+    tokens = np.load(directory / "tokens.npy", mmap_mode="r")[: offsets[-1]].copy()
+    trie, cells = timed("build", NameTrie.build, tokens, offsets, end_token)
+    cells["build_peak_mb"] = round(peak() / MB, 1)
     trie.save(directory / "trie")
-    return {
-        "nodes": trie.n_nodes,
-        "tokens_per_name": round(len(tokens) / n, 2),
-        "build_seconds": round(seconds, 2),
-        "build_peak_mb": round(peak / MB, 1),
-    }
+    return {"nodes": trie.n_nodes, "tokens_per_name": round(len(tokens) / n, 2), **cells}
 
 
 def measure_trie(directory: Path, name_index: bool) -> Cells:
     """Open the trie and touch all that a search reads; with ``name_index``, also what finds the leaf of a name."""
-    before = _resident()
-    started = time.perf_counter()
-    trie = NameTrie.open(directory / "trie")
-    seconds = time.perf_counter() - started
+    before = resident()
+    trie, cells = timed("load", NameTrie.open, directory / "trie")
     for array in (trie.token, trie.shape.blocks, trie.shape.extra_children, trie.leaf_name):
-        _touch(array)
+        touch(array)
     if name_index:
-        _touch(trie.name_leaf)
-    return _growth(before, seconds)
+        touch(trie.name_leaf)
+    return growth(before) | cells
 
 
 def measure_dict(directory: Path, n: int, end_token: int) -> Cells:
     """Nested dictionaries, token -> what follows: built anew, since there is nothing to map them from."""
     offsets = np.load(directory / "offsets.npy", mmap_mode="r")
     tokens = np.load(directory / "tokens.npy", mmap_mode="r")
-    before = _resident()
-    started = time.perf_counter()
+    before = resident()
+    root, cells = timed("load", nested_dicts, tokens, offsets, n, end_token)
+    del tokens, offsets  # and with them the pages of their files
+    taken = growth(before)
+    assert root  # in memory until here
+    return taken | cells
+
+
+def nested_dicts(tokens: IntArray, offsets: IntArray, n: int, end_token: int) -> dict[int, Any]:
+    """The first n names as a trie of dictionaries."""
     root: dict[int, Any] = {}
     for i in range(n):
         node = root
         for token in tokens[offsets[i] : offsets[i + 1]].tolist():
             node = node.setdefault(token, {})
         node[end_token] = {}
-    seconds = time.perf_counter() - started
-    del tokens, offsets  # and with them the pages of their files
-    gc.collect()
-    return _growth(before, seconds)
-
-
-def write_dense(directory: Path, n: int, filled: bool) -> None:
-    """A file of random vectors, since pages of zeros might take no memory; or a file with nothing but its size."""
-    rng = np.random.default_rng(0)
-    vectors = np.lib.format.open_memmap(directory / "dense.npy", mode="w+", dtype=np.float32, shape=(n, WIDTH))
-    for start in range(0, n if filled else 0, BLOCK):
-        vectors[start : start + BLOCK] = rng.random((min(BLOCK, n - start), WIDTH), dtype=np.float32)
-    vectors.flush()
+    return root
 
 
 def measure_dense(directory: Path, filled: bool) -> Cells:
     """Map the vectors and touch all of them; those of an empty file are counted instead, for what they would take."""
-    before = _resident()
-    started = time.perf_counter()
-    vectors = np.load(directory / "dense.npy", mmap_mode="r")
-    seconds = time.perf_counter() - started
+    before = resident()
+    vectors, cells = timed("load", np.load, directory / "dense.npy", "r")
     if filled:
-        _touch(vectors)
-        return _growth(before, seconds)
+        touch(vectors)
+        return growth(before) | cells
     computed = round(vectors.nbytes / MB, 2)
-    return _growth(before, seconds) | {"resident_mb": computed, "private_mb": 0.0, "shared_mb": computed}
+    return {"resident_mb": computed, "private_mb": 0.0, "shared_mb": computed, **cells}
 
 
-def _resident() -> tuple[int, int]:
-    """The bytes of this process that are in memory, and how many of them are its own."""
-    gc.collect()
-    return _proc("smaps_rollup", "Rss"), _proc("smaps_rollup", "Anonymous")
-
-
-def _proc(file: str, field: str) -> int:
-    """A field of a file of /proc/self, in bytes."""
-    lines = Path(f"/proc/self/{file}").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) << 10
-
-
-def _touch(array: np.ndarray[Any, Any]) -> None:
-    pages = array.reshape(-1).view(np.uint8)
-    int(pages[::4096].sum()), int(pages[-1])
-
-
-def _growth(before: tuple[int, int], seconds: float) -> Cells:
-    resident, private = (now - then for now, then in zip(_resident(), before, strict=True))
-    return {
-        "resident_mb": round(resident / MB, 2),
-        "private_mb": round(private / MB, 2),
-        "shared_mb": round((resident - private) / MB, 2),
-        "load_seconds": round(seconds, 4),
-    }
+def timed(name: str, work: Callable[..., T], *arguments: object) -> tuple[T, Cells]:
+    """What a function returns, and the seconds that it took, of process CPU and of the clock."""
+    started, cpu = time.perf_counter(), time.process_time()
+    value = work(*arguments)
+    seconds = {"cpu_seconds": time.process_time() - cpu, "seconds": time.perf_counter() - started}
+    return value, {f"{name}_{kind}": round(spent, 4) for kind, spent in seconds.items()}
 
 
 # In the process that asks
-
-
-def in_fresh_process(work: Callable[..., Any], *arguments: object) -> Any:
-    """What a function returns in a process of its own, started anew, so that nothing of this one is in its memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
 
 
 def read_names(sources: Iterable[Path], seed: int) -> list[str]:
@@ -153,7 +135,9 @@ def read_names(sources: Iterable[Path], seed: int) -> list[str]:
     from genlink.kb.readers import read_concepts
     from genlink.text import normalise
 
-    names = {normalise(name) for path in sources for concept in read_concepts(path) for name in concept.names}
+    concepts = (concept for path in sources for concept in read_concepts(path))
+    reading = tqdm(concepts, desc="reading", unit=" concepts")
+    names = {normalise(name) for concept in reading for name in concept.names}
     shuffled = sorted(names - {""})
     random.Random(seed).shuffle(shuffled)
     return shuffled
@@ -182,22 +166,18 @@ def synthetic_names(real: Sequence[str], n: int, seed: int) -> Iterator[str]:
         yield name
 
 
-def spell(names: Iterable[str], sample: Sequence[str], vocabulary: int, directory: Path) -> tuple[int, int]:
+def spell(names: Sequence[str], sample: Sequence[str], vocabulary: int, directory: Path) -> tuple[int, int]:
     """Write the tokens of all names by a tokenizer trained on a sample; its end token, and how many tokens it has."""
     from genlink.data.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(sample, vocabulary)
 
-    def blocks() -> Iterator[list[list[int]]]:
-        block: list[str] = []
-        for name in chain(names, [None]):
-            if name is not None:
-                block.append(f" {name}")
-            if block and (name is None or len(block) == BLOCK):
-                yield tokenizer(block, add_special_tokens=False)["input_ids"]
-                block = []
+    def spelled(block: Sequence[str]) -> list[list[int]]:
+        spaced = [f" {name}" for name in block]
+        return tokenizer(spaced, add_special_tokens=False, return_attention_mask=False)["input_ids"]
 
-    tokens, offsets = packed(blocks())
+    starts = tqdm(range(0, len(names), BLOCK), desc="spelling", unit=f" x {BLOCK:,} names")
+    tokens, offsets = packed(spelled(names[start : start + BLOCK]) for start in starts)
     np.save(directory / "tokens.npy", tokens)
     np.save(directory / "offsets.npy", offsets)
     return int(tokenizer.eos_token_id), len(tokenizer)
@@ -206,37 +186,31 @@ def spell(names: Iterable[str], sample: Sequence[str], vocabulary: int, director
 def measure(directory: Path, n: int, end_token: int, dense_limit: int) -> dict[str, Cells]:
     """The cost of each index of the first n names; one that this machine has no room for is left out or computed."""
     rows: dict[str, Cells] = {}
-    built = in_fresh_process(build_trie, directory, n, end_token)
-    rows["trie"] = built | in_fresh_process(measure_trie, directory, False)
-    rows["trie and the leaf of each name"] = in_fresh_process(measure_trie, directory, True)
-    available = int(Path("/proc/meminfo").read_text(encoding="utf-8").split("MemAvailable:")[1].split()[0]) << 10
-    if built["nodes"] * BYTES_OF_A_DICT_NODE < 0.9 * available:
-        try:
-            rows["nested dicts"] = in_fresh_process(measure_dict, directory, n, end_token)
-        except BrokenProcessPool:  # killed, most likely for its memory
-            print(f"{n:,} names: the process of the nested dicts was killed; left out", file=sys.stderr)
-    else:
-        print(f"{n:,} names: not enough memory for nested dicts; left out", file=sys.stderr)
-    filled = 4 * WIDTH * n <= min(dense_limit, 0.9 * available)
-    in_fresh_process(write_dense, directory, n, filled)
-    dense = f"dense, {WIDTH} x fp32" if filled else f"dense, {WIDTH} x fp32 (computed)"
-    rows[dense] = in_fresh_process(measure_dense, directory, filled)
-    (directory / "dense.npy").unlink()
-    for cells in rows.values():
+    with tqdm(total=4, desc=f"{n:,} names", unit=" indices") as bar:
+        built = in_fresh_process(build_trie, directory, n, end_token)
+        rows["trie"] = in_fresh_process(measure_trie, directory, False) | built
+        bar.update()
+        rows["trie and the leaf of each name"] = in_fresh_process(measure_trie, directory, True)
+        bar.update()
+        if built["nodes"] * BYTES_OF_A_DICT_NODE < 0.9 * available():
+            try:
+                rows["nested dicts"] = in_fresh_process(measure_dict, directory, n, end_token)
+            except BrokenProcessPool:  # killed, most likely for its memory
+                bar.write("the process of the nested dicts was killed; left out", file=sys.stderr)
+        else:
+            bar.write("not enough memory for nested dicts; left out", file=sys.stderr)
+        bar.update()
+        filled = 4 * WIDTH * n <= min(dense_limit, 0.9 * available())
+        in_fresh_process(write_vectors, directory / "dense.npy", n, filled)
+        dense = f"dense, {WIDTH} x fp32" if filled else f"dense, {WIDTH} x fp32 (computed)"
+        rows[dense] = in_fresh_process(measure_dense, directory, filled)
+        (directory / "dense.npy").unlink()
+        bar.update()
+    for row, cells in rows.items():
         cells["names"] = n
         cells["times_the_trie"] = round(cells["resident_mb"] / rows["trie"]["resident_mb"], 1)
+        print(f"{n:>9,} names  {row:<34}{cells['resident_mb']:>12,.2f} MB", file=sys.stderr)
     return rows
-
-
-def expanded(patterns: Iterable[Path]) -> list[Path]:
-    """The files that patterns stand for, in order. Raises DataError for a pattern without any."""
-    files = []
-    for pattern in map(locate, patterns):
-        found = sorted(pattern.parent.glob(pattern.name))
-        if not found:
-            raise DataError(f"{pattern}: no such file. Check the path, or see docs/data.md for where to get it.")
-        files.extend(found)
-    return files
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -252,7 +226,8 @@ def main(
     sizes: Annotated[
         list[int] | None,
         typer.Option(
-            help="A number of names, repeatable; synthetic above the real ones.", show_default=" ".join(map(str, SIZES))
+            help="A number of names, repeatable; synthetic above the real ones.",
+            show_default=f"{' '.join(map(str, SIZES))}, and all real ones",
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help=f"{SIZES[0]:,} names only.")] = False,
@@ -277,43 +252,32 @@ def main(
 
       python scripts/bench_memory.py my.obo --sizes 10000 --sizes 100000
     """
-    if not Path("/proc/self/smaps_rollup").exists():
-        raise UsageError("resident memory is read from /proc/self/smaps_rollup, which this system lacks. Use Linux.")
-    numbers = [SIZES[0]] if quick else sorted(set(sizes or SIZES))
-    if numbers[0] < 1:
-        raise UsageError(f"--sizes {numbers[0]}: expected at least one name.")
+    require_proc()
+    if sizes and min(sizes) < 1:
+        raise UsageError(f"--sizes {min(sizes)}: expected at least one name.")
     files = expanded(sources or [SOURCE])
     real = read_names(files, seed)
     if not real:
         raise DataError(f"{files[0]}: no names. Give other knowledge base files.")
-    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    numbers = [SIZES[0]] if quick else sorted({*(sizes or [*SIZES, len(real)])})
+    metrics: dict[str, Cells] = {}
     ratios: dict[str, dict[str, float]] = {}
+    facts = {"real_names": len(real), "sample": min(sample, len(real))}
     with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch)
-        synthetic = synthetic_names(real, max(0, numbers[-1] - len(real)), seed)
-        end_token, tokens = spell(chain(real[: numbers[-1]], synthetic), real[:sample], vocabulary, directory)
+        directory, names = Path(scratch), real[: numbers[-1]]
+        if missing := numbers[-1] - len(names):
+            synthetic = tqdm(synthetic_names(real, missing, seed), "synthetic names", missing, unit=" names")
+            names += synthetic
+        end_token, facts["vocabulary"] = spell(names, real[:sample], vocabulary, directory)
+        del names, real
         for n in numbers:
             rows = measure(directory, n, end_token, int(dense_gb * 1e9))
-            for row, cells in rows.items():
-                metrics[f"{row}, {n:,} names"] = {key: {"value": value} for key, value in cells.items()}
-                print(f"{n:>9,} names  {row:<34}{cells['resident_mb']:>12,.2f} MB", file=sys.stderr)
+            metrics |= {f"{row}, {n:,} names": cells for row, cells in rows.items()}
             ratios[str(n)] = {row: cells["times_the_trie"] for row, cells in rows.items() if row != "trie"}
     if result is not None:
-        facts = {"real_names": len(real), "vocabulary": tokens, "sample": min(sample, len(real))}
-        write(result, metrics, files, numbers, seed, facts)
+        settings = {"name": "resident memory of an index of names", "columns": COLUMNS, **facts}
+        write_result(result, command=sys.argv, data=files, seed=seed, n=numbers[-1], settings=settings, metrics=metrics)
     print(json.dumps({"times_the_trie": ratios}))
-
-
-def write(
-    path: Path, metrics: dict[str, Any], files: list[Path], numbers: list[int], seed: int, facts: dict[str, int]
-) -> None:
-    """Write the result file."""
-    from genlink.evaluation.results import result_record
-    from genlink.files import write_json
-
-    settings = {"name": "resident memory of an index of names", "columns": COLUMNS, **facts}
-    record = result_record(command=sys.argv, data=files, seed=seed, n=numbers[-1], settings=settings, metrics={})
-    write_json(path, record | {"metrics": metrics})
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def test_the_commands_of_a_document_exist_with_their_options(document: Path) -> 
     assert problems == []
 
 
-@pytest.mark.parametrize("script", ["make_cli_docs.py", "make_tables.py"])
+@pytest.mark.parametrize("script", ["make_cli_docs.py", "make_plots.py", "make_tables.py"])
 def test_the_written_pages_are_up_to_date(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(ROOT / "scripts" / script))["main"]
     assert main(["--check"]) == 0, "".join(capsys.readouterr())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import bench_linker_memory
+import make_plots
+import numpy as np
 import pytest
 
+from genlink.errors import UsageError
 from genlink.evaluation import read_result
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -102,3 +107,70 @@ def test_bench_search_finds_what_generate_finds(dictionaries: Path, tmp_path: Pa
     for cells in result["metrics"].values():
         stages = [cells[stage]["value"] for stage in ("encoder", "decoder", "head", "search") if stage in cells]
         assert sum(stages) == pytest.approx(cells["milliseconds"]["value"]) or not stages
+
+
+def test_bench_kb_wants_every_pattern_to_fit_a_file(dictionaries: Path, tmp_path: Path) -> None:
+    done = run("bench_kb.py", tmp_path / "build.json", dictionaries / "*.txt", "--union", dictionaries / "*.obo")
+    assert done.returncode == 1 and "*.obo: no such file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_search_by_blocks_finds_the_nearest_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    vectors, queries = rng.normal(size=(50, 6)).astype(np.float32), rng.normal(size=(20, 6)).astype(np.float32)
+    monkeypatch.setattr(bench_linker_memory, "BLOCK", 8)
+    expected = [max(range(50), key=lambda i: float(vectors[i] @ query)) for query in queries]
+    assert bench_linker_memory.nearest(queries, vectors) == expected
+
+
+@pytest.mark.slow
+def test_every_linker_is_a_process_of_its_own(
+    dictionaries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = bench_linker_memory.Shape(16, 1, 1, 2, 600, 192)
+    monkeypatch.setattr(bench_linker_memory, "SHAPES", {"generator": shape})
+    encoder = {"hidden_size": 768, "num_hidden_layers": 1, "intermediate_size": 8, "vocab_size": 400}
+    monkeypatch.setattr(bench_linker_memory, "ENCODER", encoder)
+    path = tmp_path / "processes.json"
+    if sys.platform != "linux":  # memory is read from /proc
+        with pytest.raises(UsageError, match="Use Linux"):
+            bench_linker_memory.main([str(dictionaries / "*.txt")], path)
+        return
+    bench_linker_memory.main([str(dictionaries / "*.txt")], path)
+    result = read_result(path)
+    rows = {row: {key: cell["value"] for key, cell in cells.items()} for row, cells in result["metrics"].items()}
+    # heart attack, myocardial infarction and croup
+    floor, generator, dense = rows.values()
+    assert list(rows)[1:] == ["generator, 3 names", f"{bench_linker_memory.DENSE}, 3 names"]
+    assert set(result["settings"]["columns"]) == generator.keys() == dense.keys()
+    assert [cells["names"] for cells in (generator, dense)] == [3, 3]
+    # Embeddings of 600 tokens, of a width of 16, and more; of 400 tokens, of a width of 768.
+    assert 600 * 16 < generator["parameters"] < 400 * 768 < dense["parameters"]
+    for cells in (floor, generator, dense):
+        assert cells["private_mb"] > 0 and cells["shared_mb"] > 0
+        assert cells["resident_mb"] == pytest.approx(cells["private_mb"] + cells["shared_mb"], abs=0.02)
+        assert cells["above_the_floor_mb"] == pytest.approx(cells["resident_mb"] - floor["resident_mb"], abs=0.02)
+    assert generator["above_the_floor_mb"] > 0
+    assert [entry["path"] for entry in result["data"]] == ["a.txt", "b.txt"]
+    assert {"torch", "transformers"} <= result["versions"].keys()
+
+
+def memory_result(root: Path, resident: float) -> None:
+    names = {f"{index}, 10 names": 10 for index in ("trie", "trie and the leaf of each name", "nested dicts")}
+    names |= {"dense, 768 x fp32, 10 names": 10, "dense, 768 x fp32 (computed), 1,000 names": 1000}
+    metrics = {row: {"names": {"value": n}, "resident_mb": {"value": resident * n}} for row, n in names.items()}
+    keys = ("command", "commit", "created", "versions", "hardware", "data", "seed", "n", "settings")
+    path = root / "results" / "memory" / "index.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**dict.fromkeys(keys, ""), "metrics": metrics}), encoding="utf-8")
+
+
+def test_a_plot_is_drawn_from_its_result_file_and_known_to_be(tmp_path: Path) -> None:
+    memory_result(tmp_path, 0.5)
+    check = ("--check", "--root", str(tmp_path))
+    assert make_plots.main(check) == 1  # not drawn yet
+    assert make_plots.main(check[1:]) == make_plots.main(check) == 0
+    drawn = (tmp_path / "docs" / "images" / "memory.svg").read_text(encoding="utf-8")
+    assert re.findall(r">(dense[^<]*|nested dicts|trie[^<]*)<", drawn) == ["dense, 768 x fp32", "nested dicts", "trie"]
+    memory_result(tmp_path, 0.25)
+    assert make_plots.main(check) == 1  # of other numbers

@@ -1,8 +1,9 @@
-"""Reliability diagrams as pictures. matplotlib, an extra, is imported when a picture is drawn."""
+"""Plots as pictures, reliability diagrams among them. matplotlib, an extra, is imported when a picture is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ from genlink.errors import UsageError
 from genlink.files import atomic_file
 from genlink.metrics import ReliabilityBin
 
-__all__ = ["draw_reliability"]
+__all__ = ["draw_reliability", "drawing"]
 
 _BARS, _LINE, _PANEL = "#4c78a8", "#333333", (3.2, 4.2)  # inches
 
 
-def draw_reliability(path: str | Path, diagrams: Mapping[str, Sequence[ReliabilityBin]]) -> None:
-    """Draw a panel for each diagram to an SVG or PNG file, atomically: share of right answers, and n, by probability.
+@contextmanager
+def drawing(path: str | Path, size: tuple[float, float], source: str | None = None) -> Iterator[Any]:
+    """Yield a matplotlib figure of ``size`` inches that is written as SVG or PNG, atomically, when the block ends well.
 
-    The bytes depend on the numbers, the release of matplotlib and nothing else: no date, and no settings of the user's.
-    Raises UsageError for another kind of file, and where matplotlib is not installed.
+    The bytes depend on what is drawn, the release of matplotlib and nothing else: no date, and no settings of the
+    user's. ``source`` is kept in the file, to say what it was drawn from. Raises UsageError for another kind of file,
+    and where matplotlib is not installed.
     """
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in ("svg", "png"):
@@ -29,22 +32,28 @@ def draw_reliability(path: str | Path, diagrams: Mapping[str, Sequence[Reliabili
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise UsageError(
-            "A plot needs matplotlib, which is in the extra `plot`: pip install 'genlink[plot]'. The same diagram is "
+            "A plot needs matplotlib, which is in the extra `plot`: pip install 'genlink[plot]'. What it shows is "
             "printed as a table without it."
         ) from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         # Element ids of an SVG are drawn at random unless salted; text stays text, whatever fonts there are.
         matplotlib.rcParams.update({"svg.hashsalt": "genlink", "svg.fonttype": "none"})
-        figure = Figure(figsize=(_PANEL[0] * len(diagrams), _PANEL[1]), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
+        facts = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
+        with atomic_file(path, "wb") as f:
+            figure.savefig(f, format=kind, dpi=150, metadata={**facts, "Description": source})
+
+
+def draw_reliability(path: str | Path, diagrams: Mapping[str, Sequence[ReliabilityBin]]) -> None:
+    """Draw a panel for each diagram, by ``drawing``: share of right answers, and n, by probability."""
+    with drawing(path, (_PANEL[0] * len(diagrams), _PANEL[1])) as figure:
         panels = figure.subplots(2, len(diagrams), sharex=True, squeeze=False, height_ratios=(3, 1))
         for (title, bins), upper, lower in zip(diagrams.items(), *panels, strict=True):
             _draw(upper, lower, title, bins)
         panels[0][0].set_ylabel("share of right answers")
         panels[1][0].set_ylabel("n")
-        nothing = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
-        with atomic_file(path, "wb") as f:
-            figure.savefig(f, format=kind, dpi=150, metadata=nothing)
 
 
 def _draw(upper: Any, lower: Any, title: str, bins: Sequence[ReliabilityBin]) -> None:

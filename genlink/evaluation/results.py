@@ -40,9 +40,9 @@ def result_record(
     seed: int,
     n: int,
     settings: Mapping[str, Any],
-    metrics: Mapping[str, Mapping[str, Estimate]],
+    metrics: Mapping[str, Mapping[str, Estimate | float]],
 ) -> dict[str, Any]:
-    """What a result file holds. ``metrics`` is row -> measure -> estimate, shares in [0, 1].
+    """What a result file holds. ``metrics`` is row -> measure -> estimate, shares in [0, 1], or a plain number.
 
     ``command`` is an argument vector such as ``sys.argv``. ``commit`` is null where this package is not a git checkout,
     and ``dirty`` says whether its files differed from the commit. Only packages that were in use have a version.
@@ -60,10 +60,14 @@ def result_record(
         "n": n,
         "settings": dict(settings),
         "metrics": {
-            row: {measure: estimate.to_dict() for measure, estimate in measures.items()}
+            row: {measure: _cell(estimate) for measure, estimate in measures.items()}
             for row, measures in metrics.items()
         },
     }
+
+
+def _cell(measured: Estimate | float) -> dict[str, Any]:
+    return measured.to_dict() if isinstance(measured, Estimate) else {"value": measured}
 
 
 def write_result(path: str | Path, **facts: Any) -> None:

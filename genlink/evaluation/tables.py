@@ -13,6 +13,7 @@ What stands between the two lines is replaced. A result file that holds what a c
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -117,8 +118,20 @@ def _check_preset(name: str, preset: str, policy: Mapping[str, Any]) -> None:
 def _plain_table(metrics: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The rows of one result file as they are, in the columns that it names."""
     header = ("", *(column.replace("_", " ") for column in columns))
-    rows = [(row, *(f"{measures[column]['value']:,}" for column in columns)) for row, measures in metrics.items()]
+    rows = [(row, *(_number(measures.get(column)) for column in columns)) for row, measures in metrics.items()]
     return _markdown([header, ("---", *["---:"] * len(columns)), *rows])
+
+
+def _number(measured: Mapping[str, Any] | None) -> str:
+    """Whole numbers as they are; of others three digits that count, and one after the point at least."""
+    value = None if measured is None else measured["value"]
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    places = max(1, 2 - math.floor(math.log10(abs(value)))) if value else 1
+    whole, _, fraction = f"{value:,.{places}f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0') or '0'}"
 
 
 def _markdown(rows: Iterable[Sequence[str]]) -> str:

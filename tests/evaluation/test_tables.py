@@ -81,6 +81,32 @@ def test_a_result_file_that_names_its_columns_is_shown_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (4_000_000, "4,000,000"),
+        (12345.6, "12,345.6"),
+        (12345.678, "12,345.7"),
+        (91.96, "92.0"),
+        (1.234, "1.23"),
+        (0.0032, "0.0032"),
+        (0.000012, "0.000012"),
+        (-0.25, "-0.25"),
+        (0.0, "0.0"),
+        (None, "–"),
+    ],
+)
+def test_plain_numbers_have_the_digits_that_count(tmp_path, value, shown):
+    write_record(tmp_path / "kb" / "build.json", {"columns": ["mb"]}, {"a file": {"mb": {"value": value}}})
+    assert render_table(tmp_path / "kb").splitlines()[2] == f"| a file | {shown} |"
+
+
+def test_a_row_without_a_measure_has_an_empty_cell(tmp_path):
+    metrics = {"both": {"mb": {"value": 2}, "seconds": {"value": 0.5}}, "one": {"mb": {"value": 3}}}
+    write_record(tmp_path / "kb" / "build.json", {"columns": ["mb", "seconds"]}, metrics)
+    assert render_table(tmp_path / "kb").splitlines()[2:] == ["| both | 2 | 0.5 |", "| one | 3 | – |"]
+
+
+@pytest.mark.parametrize(
     ("preset", "rule", "value"),
     [("angel", "ambiguous", "strict"), ("strict", "composite", "all"), ("angel", "mentions", "raw")],
 )

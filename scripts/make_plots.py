@@ -1,0 +1,70 @@
+"""Draw the plots of docs/images anew from results/**/*.json: a function a plot.
+
+python scripts/make_plots.py            draw them
+python scripts/make_plots.py --check    draw nothing, exit 1 if a plot is not of its result file
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from genlink.errors import GenLinkError
+from genlink.evaluation import read_result
+from genlink.evaluation.plot import drawing
+from genlink.files import sha256
+
+SIZE = (6.0, 4.0)  # inches
+
+
+def draw_memory(figure: Any, metrics: dict[str, Any]) -> None:
+    """Resident memory by the number of names, a line for each index; hollow where it was computed, not measured."""
+    axes = figure.subplots()
+    for index in ("dense, 768 x fp32", "nested dicts", "trie"):
+        rows = {row: cells for row, cells in metrics.items() if row.startswith((f"{index}, ", f"{index} (computed), "))}
+        x, y = ([cells[key]["value"] for cells in rows.values()] for key in ("names", "resident_mb"))
+        [line] = axes.plot(x, y, label=index)
+        for names, megabytes, row in zip(x, y, rows, strict=True):
+            inside = "white" if "(computed)" in row else line.get_color()
+            axes.plot(names, megabytes, marker="o", color=line.get_color(), markerfacecolor=inside)
+    axes.set(xscale="log", yscale="log", xlabel="names", ylabel="resident MB")
+    axes.grid(True, alpha=0.3)
+    axes.legend(frameon=False)
+
+
+# Plot: the result file that it is drawn from, and the function that draws its metrics.
+PLOTS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], None]]] = {
+    "docs/images/memory.svg": ("results/memory/index.json", draw_memory),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code. ``arguments`` are those of the command line if left out."""
+    parser = argparse.ArgumentParser(description="Draw the plots of docs/images from results/.")
+    parser.add_argument("--check", action="store_true", help="draw nothing; exit 1 if a plot is not of its result file")
+    parser.add_argument("--root", type=Path, default=Path(__file__).parent.parent, help="the repository")
+    options = parser.parse_args(arguments)
+    stale = []
+    try:
+        for plot, (result, draw) in PLOTS.items():
+            path, data = options.root / plot, options.root / result
+            # Other releases of matplotlib draw other bytes: a plot is told by the numbers that it names.
+            source = f"{result}, sha256 {sha256(data)}"
+            if not options.check:
+                with drawing(path, SIZE, source) as figure:
+                    draw(figure, read_result(data)["metrics"])
+            elif not path.exists() or source not in path.read_text(encoding="utf-8"):
+                stale.append(plot)
+    except GenLinkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for plot in stale:
+        print(f"{plot}: is not of its result file")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
