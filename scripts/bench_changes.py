@@ -12,15 +12,16 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from bench_memory import SIZES, expanded, read_names, synthetic_names
+from bench_memory import SIZES, read_names, synthetic_names
 from planted import SPELLING, spelled
 
 from genlink.data.tokenizer import train_tokenizer
+from genlink.data_paths import expanded
 from genlink.errors import GenLinkError
 from genlink.evaluation.results import result_record
 from genlink.files import write_json
@@ -71,15 +72,17 @@ def measure(tokens: np.ndarray, offsets: np.ndarray, end_token: int) -> dict[str
         }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, help="the result file to write")
     parser.add_argument("sources", type=Path, nargs="+", help="knowledge base files, or patterns")
-    parser.add_argument("--names", type=int, action="append", help=f"numbers of names (default {SIZES}); repeatable")
-    arguments = parser.parse_args()
-    files = expanded(arguments.sources)
+    parser.add_argument(
+        "--names", type=int, action="append", help=f"numbers of names; repeatable (default {SIZES} and all real ones)"
+    )
+    options = parser.parse_args(arguments)
+    files = expanded(options.sources)
     real = read_names(files, seed=0)
-    sizes = sorted(arguments.names or SIZES)
+    sizes = sorted(options.names or {*SIZES, len(real)})
     tokenizer = train_tokenizer(real[: sizes[0]], SPELLING)
     wanted = sizes[-1] + CHANGED
     more = synthetic_names(real, max(0, wanted - len(real)), seed=0)
@@ -99,7 +102,7 @@ def main() -> None:
         metrics={},
     )
     record["metrics"] = {row: {key: {"value": v} for key, v in cells.items()} for row, cells in rows.items()}
-    write_json(arguments.result, record)
+    write_json(options.result, record)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from bench_memory import expanded, read_names, synthetic_names
+from bench_memory import SIZES, read_names, synthetic_names
 from planted import (
     BEAMS,
     SHAPES,
@@ -34,6 +34,7 @@ from planted import (
 )
 
 from genlink.data.tokenizer import train_tokenizer
+from genlink.data_paths import expanded
 from genlink.errors import GenLinkError
 from genlink.evaluation.results import result_record
 from genlink.files import write_json
@@ -41,7 +42,6 @@ from genlink.files import write_json
 if TYPE_CHECKING:
     from genlink.decoding import Normaliser
 
-NAMES = (75_000, 400_000, 1_370_000, 4_000_000)
 MENTIONS, PEER_MENTIONS, BATCH = 64, 16, 32
 BEAM_SIZES, LENGTHS, BATCHES = (1, 5, 10, 20), (16, 32, 64, 128), (1, 2, 8, 32, 64)
 COLUMNS = ("milliseconds", "rows", "passes", "encoder", "decoder", "head", "search", "ratio")
@@ -58,16 +58,18 @@ def cells_of(answer: Answer) -> Cells:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, help="the result file to write")
     parser.add_argument("sources", type=Path, nargs="+", help="knowledge base files, or patterns")
-    parser.add_argument("--names", type=int, action="append", help=f"numbers of names (default {NAMES}); repeatable")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--names", type=int, action="append", help=f"numbers of names; repeatable (default {SIZES} and all real ones)"
+    )
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    files = expanded(arguments.sources)
+    files = expanded(options.sources)
     real = read_names(files, seed=0)
-    sizes = sorted(arguments.names or NAMES)
+    sizes = sorted(options.names or {*SIZES, len(real)})
     middle = sizes[0]
     tokenizer = train_tokenizer(real[:middle], SPELLING)
     model = planted_bart(SHAPES[SMALLEST], start=int(tokenizer.eos_token_id), pad=1)
@@ -123,7 +125,7 @@ def main() -> None:
         metrics={},
     )
     record["metrics"] = {row: {key: {"value": v} for key, v in cells.items()} for row, cells in rows.items()}
-    write_json(arguments.result, record)
+    write_json(options.result, record)
 
 
 if __name__ == "__main__":

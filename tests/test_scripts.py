@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import bench_changes
+import bench_growth
 import bench_linker_memory
 import make_plots
 import numpy as np
+import planted
 import pytest
 
 from genlink.errors import UsageError
@@ -174,3 +178,46 @@ def test_a_plot_is_drawn_from_its_result_file_and_known_to_be(tmp_path: Path) ->
     assert re.findall(r">(dense[^<]*|nested dicts|trie[^<]*)<", drawn) == ["dense, 768 x fp32", "nested dicts", "trie"]
     memory_result(tmp_path, 0.25)
     assert make_plots.main(check) == 1  # of other numbers
+
+
+def many_names(folder: Path) -> Path:
+    """A dictionary of all threes of words."""
+    path = folder / "many.txt"
+    threes = itertools.product(*[[*WORDS, "blue", "gout", "moth"]] * 3)
+    path.write_text("".join(f"M{i}||{' '.join(three)}\n" for i, three in enumerate(threes)), encoding="utf-8")
+    return path
+
+
+def cells_of(path: Path) -> dict[str, dict[str, float]]:
+    metrics = read_result(path)["metrics"]
+    return {row: {key: cell["value"] for key, cell in cells.items()} for row, cells in metrics.items()}
+
+
+def test_bench_changes_measures_each_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_changes, "CHANGED", 50)
+    path = tmp_path / "changes.json"
+    bench_changes.main([str(path), str(many_names(tmp_path)), "--names", "100", "--names", "300"])
+    rows = cells_of(path)
+    assert [cells["names"] for cells in rows.values()] == [100, 300]
+    for cells in rows.values():
+        assert cells.keys() == set(read_result(path)["settings"]["columns"])
+        assert all(value > 0 for value in cells.values())
+
+
+def test_bench_growth_changes_one_thing_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planted, "VOCABULARY", 900)
+    monkeypatch.setattr(bench_growth, "SPELLING", 500)
+    monkeypatch.setattr(bench_growth, "SHAPES", {bench_growth.SMALLEST: planted.Shape(32, 1, 1, 2)})
+    for name, value in {"MENTIONS": 4, "PEER_MENTIONS": 2, "BATCH": 4, "LENGTHS": (8, 16)}.items():
+        monkeypatch.setattr(bench_growth, name, value)
+    for name in ("BEAM_SIZES", "BATCHES"):
+        monkeypatch.setattr(bench_growth, name, (1, 2))
+    path = tmp_path / "growth.json"
+    bench_growth.main([str(path), str(many_names(tmp_path)), "--names", "100", "--names", "300"])
+    rows = cells_of(path)
+    assert {row.rsplit(", ", 1)[0] for row in rows} == {
+        *("1 beams, 1 names", "2 beams", "2 beams, 1 names", "2 beams, 2 names", "1 at once", "2 at once"),
+        *("8 source tokens", "16 source tokens", "100 names", "300 names"),
+    }
+    assert rows["2 beams, 1 names, full"]["rows"] >= rows["2 beams, 1 names, trie"]["rows"] > 0
+    assert rows["2 beams, 1 names, full"]["ratio"] > 0
