@@ -31,8 +31,8 @@ if [ $# -eq 4 ]; then
     run "$@"
     exit
 fi
-for seed in 0 1 2; do
-    for objectives in "trie trie" "full full" "full trie"; do
+for objectives in "full full" "trie trie" "full trie"; do
+    for seed in 0 1 2; do
         for corpus in ncbi_disease bc5cdr_disease; do
             echo "$corpus $objectives $seed"
         done
