@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from genlink.kb import KnowledgeBase, load_kb
     from genlink.linkers import ExactLinker, GenerativeLinker, Linker, TfidfLinker
+    from genlink.linkers.calibration import Calibration
     from genlink.preprocessing import Preprocessing, prepare
     from genlink.schema import Candidate, Concept, Document, Mention, Passage, Prediction
 
@@ -40,12 +41,14 @@ _HOMES = {
     ),
     "genlink.kb": ("KnowledgeBase", "load_kb"),
     "genlink.linkers": ("ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker"),
+    "genlink.linkers.calibration": ("Calibration",),
     "genlink.preprocessing": ("Preprocessing", "prepare"),
     "genlink.schema": ("Candidate", "Concept", "Document", "Mention", "Passage", "Prediction"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Calibration",
     "Candidate",
     "Concept",
     "CorpusError",

@@ -150,6 +150,7 @@ class Candidate:
     ``name`` is the dictionary's name that led there, ``concept_name`` the canonical one. ``rank`` counts *names* from
     one: the concepts of an ambiguous name share its rank and score, and ``ambiguous`` says that the name has several.
     A concept occurs once in a prediction, at its best rank. ``score`` is comparable within one linker only.
+    ``probability`` is that of the rank to be right, in [0, 1]; None without a calibration.
     """
 
     concept_id: str
@@ -158,6 +159,7 @@ class Candidate:
     score: float
     rank: int
     ambiguous: bool = False
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +167,14 @@ class Prediction:
     """The ranked candidates of one mention; empty where the linker found nothing.
 
     ``exact``: whether it is proven that no name which is not listed scores higher than the last one that is; None where
-    the linker does not say.
+    the linker does not say. ``is_nil``: whether the answer is that the concept is not in the knowledge base, however
+    good the candidates are among themselves; None without a calibration.
     """
 
     mention: Mention
     candidates: tuple[Candidate, ...] = ()
     exact: bool | None = None
+    is_nil: bool | None = None
 
     @property
     def best(self) -> Candidate | None:

@@ -17,13 +17,13 @@ import yaml
 from pydantic import BaseModel
 
 import genlink
-from genlink import corpora, evaluation, metrics
+from genlink import Calibration, corpora, evaluation, metrics
 from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.decisions import Decisions
 from genlink.data.encoding import Example
 from genlink.data.tokenizer import train_tokenizer
-from genlink.evaluation import PRESETS, Calibration, read_predictions, read_result
+from genlink.evaluation import PRESETS, read_predictions, read_result
 from genlink.kb import KnowledgeBase, load_kb, read_concepts
 from genlink.kb.readers import FORMATS as KB_FORMATS
 from genlink.kb.readers import sniff

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from genlink.cli.options import Order, SystemName
 from genlink.data_paths import display, locate
 
 __all__ = ["calibrate"]
@@ -30,6 +31,8 @@ def calibrate(
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the reliability diagram (.svg or .png); needs matplotlib.")
     ] = None,
+    name: SystemName = None,
+    order: Order = 0,
     seed: Annotated[int, typer.Option(help="Seed of the folds and of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -46,12 +49,12 @@ def calibrate(
       genlink calibrate predictions.jsonl --ambiguous strict --folds 10 --result results/calibration/model.json
     """
     from genlink.evaluation import read_predictions
-    from genlink.evaluation.calibration import FittedOn
     from genlink.evaluation.calibration_report import gather_answers, report_calibration
     from genlink.evaluation.plot import draw_reliability
     from genlink.evaluation.results import result_record
     from genlink.evaluation.show import print_calibration
     from genlink.files import sha256, write_json
+    from genlink.linkers.calibration import FittedOn
 
     answers = gather_answers(read_predictions(locate(predictions)), ambiguous)
     report = report_calibration(answers, folds=folds, seed=seed)
@@ -63,6 +66,8 @@ def calibrate(
         seed=seed,
         n=report.n,
         settings={
+            "name": name or display(predictions),
+            "order": order,
             "calibration": asdict(calibration),
             "folds": report.folds,
             "cross_fitted": report.folds > 1,

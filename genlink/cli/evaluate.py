@@ -18,9 +18,11 @@ from genlink.cli.options import (
     Dictionary,
     Encoding,
     Format,
+    Order,
     Precision,
     Ranks,
     Search,
+    SystemName,
 )
 from genlink.data_paths import display, locate
 
@@ -63,8 +65,8 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Directory for predictions.jsonl and result.json.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Where to write the predictions (JSON lines).")] = None,
     result: Annotated[Path | None, typer.Option(help="Where to write the scores and where they are from.")] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the system in tables.")] = None,
-    order: Annotated[int, typer.Option(help="Place of the system in tables.")] = 0,
+    name: SystemName = None,
+    order: Order = 0,
     seed: Seed = 0,
     errors: Errors = 10,
     as_json: Json = False,

@@ -43,6 +43,10 @@ def link(
         str, typer.Option(help="Form of the output: predictions, or jsonl or pubtator with the ids filled in.")
     ] = "predictions",
     k: Ranks = 5,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Written by `genlink calibrate --output`: answers get a probability, and may be NIL."),
+    ] = None,
     concept_types: Annotated[
         list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
     ] = None,
@@ -62,15 +66,20 @@ def link(
 ) -> None:
     """Link the mentions of a text or a corpus to the concepts of a knowledge base.
 
+    With --calibration each candidate has a probability, over lists of as many ranks as the calibration was fitted on;
+    --k cuts these lists and cannot lengthen them. An answer that is too improbable is NIL: not in the knowledge base.
+
     \b
     Examples:
       genlink link runs/demo/model --text "History of [[acute inflammation of the pancreas]] and [[type C hepatitis]]."
       genlink link runs/demo/model corpus.pubtator --to pubtator --output linked.pubtator
       genlink link tfidf corpus.jsonl --kb diseases.jsonl --output predictions.jsonl
+      genlink link runs/demo/model corpus.pubtator --calibration calibration.json --output predictions.jsonl
     """
     from genlink.corpora import documents_with_predictions, load_corpus, write_jsonl, write_pubtator
     from genlink.evaluation import to_record, write_predictions
     from genlink.kb import load_kb
+    from genlink.linkers.calibration import Calibration
     from genlink.linkers.opening import LEXICAL, open_linker
     from genlink.preprocessing import Preprocessing, prepare
 
@@ -84,6 +93,7 @@ def link(
         raise UsageError(f"--to {to} is the form of a file: name it with --output, or leave out --to.")
     if text is not None and (format != "auto" or encoding is not None):
         raise UsageError("--format and --encoding are those of a corpus: --text has none.")
+    calibrated = Calibration.read(locate(calibration)) if calibration else None
     documents = (
         [marked_document(text)] if text is not None else load_corpus(locate(corpus or ""), format, encoding=encoding)
     )
@@ -99,9 +109,12 @@ def link(
     if concept_types or prefixes:
         linker = linker.with_kb(linker.kb.subset(types=concept_types or None, prefixes=prefixes or None))
     mentions = prepare(documents, Preprocessing(abbreviations=abbreviations, composites=composites))
-    predictions = linker.link(mentions, k, progress=sys.stderr.isatty() and len(mentions) > 100)
+    ranks = calibrated.ranks if calibrated else k
+    predictions = linker.link(mentions, ranks, progress=sys.stderr.isatty() and len(mentions) > 100)
+    if calibrated:
+        predictions = [calibrated.apply(prediction, k) for prediction in predictions]
     if output is None:
-        _print(predictions)
+        _print(predictions, with_probability=calibrated is not None)
     elif to == "predictions":
         write_predictions(output, (to_record(prediction, linker.kb) for prediction in predictions))
     else:
@@ -129,21 +142,25 @@ def marked_document(text: str) -> Document:
     return Document("text", plain, mentions)
 
 
-def _print(predictions: list[Prediction]) -> None:
+def _print(predictions: list[Prediction], *, with_probability: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("mention", "read as", "concept", "canonical name", "by the name", box=None)
-    table.add_column("score", justify="right")
+    for column in ("score", "probability") if with_probability else ("score",):
+        table.add_column(column, justify="right")
     for prediction in predictions:
         mention = prediction.mention
         shown = [mention.text, mention.surface if mention.surface != mention.text else ""]
-        if not prediction.candidates:
-            table.add_row(*shown, "-", "nothing found", "", "")
+        if prediction.is_nil or not prediction.candidates:
+            reason = "not in the knowledge base" if prediction.candidates else "nothing found"
+            table.add_row(*shown, "NIL" if prediction.is_nil else "-", reason)
+            shown = ["", ""]
         for candidate in prediction.candidates:
-            table.add_row(
-                *shown, candidate.concept_id, candidate.concept_name, candidate.name, f"{candidate.score:.2f}"
-            )
+            numbers = [f"{candidate.score:.2f}"]
+            if candidate.probability is not None:
+                numbers.append(f"{candidate.probability:.3f}")
+            table.add_row(*shown, candidate.concept_id, candidate.concept_name, candidate.name, *numbers)
             shown = ["", ""]
     console = Console(markup=False, highlight=False)
     (console if console.is_terminal else Console(markup=False, highlight=False, width=140)).print(table)

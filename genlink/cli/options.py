@@ -1,4 +1,4 @@
-"""Options of the commands that open a linker and link a corpus."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["BatchSize", "Beams", "Device", "Dictionary", "Encoding", "Format", "Precision", "Ranks", "Search"]
+__all__ = [
+    "BatchSize",
+    "Beams",
+    "Device",
+    "Dictionary",
+    "Encoding",
+    "Format",
+    "Order",
+    "Precision",
+    "Ranks",
+    "Search",
+    "SystemName",
+]
 
 Dictionary = Annotated[
     Path | None,
@@ -35,3 +47,6 @@ Precision = Annotated[
     Literal["fp32", "bf16", "int8"] | None,
     typer.Option(help="What to compute in; as saved if left out. int8 is for the CPU."),
 ]
+
+SystemName = Annotated[str | None, typer.Option("--name", help="What to call the system in tables.")]
+Order = Annotated[int, typer.Option(help="Place of the system in tables.")]

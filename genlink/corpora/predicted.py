@@ -13,11 +13,11 @@ __all__ = ["documents_with_predictions"]
 
 
 def _answer(prediction: Prediction) -> frozenset[str]:
-    """The concepts of the best name; none where the linker found nothing."""
+    """The concepts of the best name; none where the linker found nothing, or answers NIL."""
     best = prediction.best
-    return (
-        frozenset() if best is None else frozenset(c.concept_id for c in prediction.candidates if c.rank == best.rank)
-    )
+    if best is None or prediction.is_nil:
+        return frozenset()
+    return frozenset(c.concept_id for c in prediction.candidates if c.rank == best.rank)
 
 
 def _annotated(mention: Mention, predictions: list[Prediction]) -> Mention:
@@ -37,8 +37,8 @@ def documents_with_predictions(documents: Iterable[Document], predictions: Itera
     """The documents with what was predicted in the place of gold, ready for ``write_jsonl`` or ``write_pubtator``.
 
     Predictions are matched by document and mention id. A mention's gold becomes the concepts of its best name (all of
-    them, if the name is ambiguous), NIL where there is no candidate, None where there is no prediction. The parts of a
-    composite that was split come together again; their surfaces become its part texts.
+    them, if the name is ambiguous), NIL where there is no candidate or the prediction is NIL, None where there is no
+    prediction. The parts of a composite that was split come together again; their surfaces become its part texts.
 
     Raises CorpusError for a prediction of no mention of the documents, and for a mention predicted more than once.
     """

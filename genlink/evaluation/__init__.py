@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from genlink.evaluation.calibration import Calibration
 from genlink.evaluation.outcomes import Dropped, Outcome, score_outcomes
 from genlink.evaluation.policy import PRESETS, Policy, choose_policy
 from genlink.evaluation.predictions import PredictionRecord, read_predictions, to_record, write_predictions
@@ -12,7 +11,6 @@ from genlink.evaluation.training import TrainingFacts, training_facts, training_
 
 __all__ = [
     "PRESETS",
-    "Calibration",
     "Dropped",
     "Outcome",
     "Policy",

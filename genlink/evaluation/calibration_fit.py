@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from genlink.errors import DataError
-from genlink.evaluation.calibration import Calibration
+from genlink.linkers.calibration import Calibration
 
 __all__ = ["CrossFit", "best_nil_threshold", "cross_fit", "document_folds", "fit_calibration", "fit_temperature"]
 

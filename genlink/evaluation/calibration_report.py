@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from genlink.errors import DataError
-from genlink.evaluation.calibration import Calibration
 from genlink.evaluation.calibration_fit import cross_fit, fit_calibration
 from genlink.evaluation.outcomes import score_outcomes
 from genlink.evaluation.policy import choose_policy
 from genlink.evaluation.predictions import PredictionRecord
+from genlink.linkers.calibration import Calibration, rank_scores
 from genlink.metrics import (
     Estimate,
     ReliabilityBin,
@@ -144,14 +144,14 @@ def report_calibration(answers: Answers, *, folds: int = 5, seed: int = 0, resam
 
 
 def _rank_scores(record: PredictionRecord) -> dict[int, float]:
-    """Rank -> score, by rising rank: the concepts of an ambiguous name share both."""
+    """``rank_scores`` of a record, where they are finite."""
     for candidate in record.candidates:
         if not math.isfinite(candidate.score):
             raise DataError(
                 f"Document {record.document_id}, mention {record.mention_id}: the score of `{candidate.name}` is "
                 f"{candidate.score}, and has to be finite. Link the corpus again."
             )
-    return {candidate.rank: candidate.score for candidate in sorted(record.candidates, key=lambda c: c.rank)}
+    return rank_scores(record.candidates)
 
 
 def _measures(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genlink.evaluation.policy import Ambiguous, Policy
 from genlink.evaluation.predictions import Parts, PredictionRecord
@@ -83,7 +83,9 @@ def score_outcomes(records: Iterable[PredictionRecord], policy: Policy) -> tuple
     outcomes: list[Outcome] = []
     unlabelled = nil = out_of_kb = 0
     met: dict[tuple[str, str], int] = {}
-    for group in group_records(records):
+    for answers in group_records(records):
+        # A score that asks for NIL reads a NIL answer as one; the others rank what is listed below it.
+        group = tuple(replace(r, candidates=()) if r.is_nil and policy.nil == "count" else r for r in answers)
         occurrence = met[group[0].key] = met.get(group[0].key, -1) + 1
         parts = tuple(part for record in group for part in record.parts)
         concepts = tuple(part for record in group for part in record.concepts)

@@ -24,7 +24,8 @@ class PredictionRecord:
 
     ``gold`` are the ids as annotated, part by part, None where unlabelled; ``gold_concepts`` the same in ids of the
     knowledge base that was searched, an empty part being NIL or out of it. A split composite has one record for each
-    ``part``, with the gold of that part. ``exact`` is that of the prediction.
+    ``part``, with the gold of that part. ``exact`` and ``is_nil`` are those of the prediction: whether the *answer* is
+    NIL, None without a calibration.
     """
 
     document_id: str
@@ -38,6 +39,7 @@ class PredictionRecord:
     type: str | None = None
     spans: tuple[tuple[int, int], ...] = ()
     exact: bool | None = None
+    is_nil: bool | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,6 +76,7 @@ def to_record(prediction: Prediction, kb: KnowledgeBase) -> PredictionRecord:
         type=mention.type,
         spans=mention.spans,
         exact=prediction.exact,
+        is_nil=prediction.is_nil,
     )
 
 
@@ -118,10 +121,12 @@ def _to_json(record: PredictionRecord) -> dict[str, Any]:
                 "score": candidate.score,
                 "rank": candidate.rank,
                 "ambiguous": candidate.ambiguous,
+                "probability": candidate.probability,
             }
             for candidate in record.candidates
         ],
         "exact": record.exact,
+        "is_nil": record.is_nil,
     }
 
 
@@ -140,7 +145,8 @@ def _from_json(value: Mapping[str, Any]) -> PredictionRecord:
         part=None if value["part"] is None else int(value["part"]),
         type=None if value["type"] is None else _text(value["type"]),
         spans=tuple((int(start), int(end)) for start, end in value["spans"]),
-        exact=_flag(value.get("exact")),
+        exact=_flag(value, "exact"),
+        is_nil=_flag(value, "is_nil"),
     )
 
 
@@ -155,12 +161,22 @@ def _candidate(value: Mapping[str, Any]) -> Candidate:
         score=float(value["score"]),
         rank=rank,
         ambiguous=ambiguous,
+        probability=_share(value.get("probability")),
     )
 
 
-def _flag(value: object) -> bool | None:
+def _share(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"a probability is null or in [0, 1], not {value!r}")
+    return float(value)
+
+
+def _flag(record: Mapping[str, Any], name: str) -> bool | None:
+    value = record.get(name)
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"exact is true, false or null, not {value!r}")
+        raise ValueError(f"{name} is true, false or null, not {value!r}")
     return value
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ _PRINTED = re.compile(
 )
 _TRAINING = ("run", "stage", "parameters", "steps", "examples", "processes", "minutes", "best dev Acc@1")
 _SEEDS = ("", "system", "seeds", "Acc@1 [95% interval]", "lowest to highest", "Acc@5", "difference [95% interval]", "n")
+_CALIBRATION = (
+    *("system", "probability", "ECE [95% interval]", "Brier", "NLL", "accuracy"),
+    *("NIL precision", "NIL recall", "NIL F1 [95% interval]", "n", "NIL"),
+)
 _HEADER = ("system", "dictionary", "Acc@1 angel [95% interval]", "Acc@5 angel", "Acc@1 strict", "n")
 
 
@@ -58,12 +62,12 @@ def render_output(path: Path) -> str:
 
 
 def render_table(topic: Path) -> str:
-    """A Markdown table of a folder's result files, a row each, by ``order`` and then by ``name`` in their settings.
+    """A Markdown table of a folder's result files, by ``order`` and then by ``name`` in their settings.
 
-    A topic may also be a single file, without its ending.
-
-    Shares become per cent here and nowhere before. Raises DataError for a topic without files, and for a score that a
-    preset was overridden for: its column would promise another policy.
+    A topic may also be a single file, without its ending. A file is a row; one of ``genlink calibrate`` or of
+    ``scripts/compare_seeds.py`` has several. Scores become per cent here and nowhere before; measures of probabilities
+    do not. Raises DataError for a topic without files, and for a score that a preset was overridden for: its column
+    would promise another policy.
     """
     one = topic.with_name(f"{topic.name}.json")
     paths = [one] if one.exists() else sorted(topic.glob("*.json"))
@@ -74,11 +78,16 @@ def render_table(topic: Path) -> str:
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
     if columns := records[0]["settings"].get("columns"):
         return _plain_table(records[0]["metrics"], columns)
-    if all("runs" in record["settings"] for record in records):
-        rows = [row for record in records for row in _seed_rows(record)]
-        return _markdown([_SEEDS, ("---", "---", *["---:"] * (len(_SEEDS) - 2)), *rows])
-    header, row = (_TRAINING, _training_row) if all("run" in r["settings"] for r in records) else (_HEADER, _row)
-    return _markdown([header, ("---", "---", *["---:"] * (len(header) - 2)), *map(row, records)])
+    header: tuple[str, ...]
+    if all("calibration" in record["settings"] for record in records):
+        header, rows = _CALIBRATION, [row for record in records for row in _calibration_rows(record)]
+    elif all("runs" in record["settings"] for record in records):
+        header, rows = _SEEDS, [row for record in records for row in _seed_rows(record)]
+    elif all("run" in record["settings"] for record in records):
+        header, rows = _TRAINING, [_training_row(record) for record in records]
+    else:
+        header, rows = _HEADER, [_row(record) for record in records]
+    return _markdown([header, ("---", "---", *["---:"] * (len(header) - 2)), *rows])
 
 
 def _named(path: Path) -> dict[str, Any]:
@@ -93,7 +102,7 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _check_preset(record["name"], preset, policy)
     dictionaries = {policy["dictionary"] for policy in policies.values()}
     return (
-        str(record["name"]).replace("|", "\\|"),
+        _cell(record["name"]),
         ", ".join(sorted(dictionaries)) or "–",
         _with_interval(angel.get("acc@1")),
         _per_cent(angel.get("acc@5")),
@@ -156,8 +165,8 @@ def _seed_rows(record: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
     """The rows of a comparison over seeds (scripts/compare_seeds.py)."""
     for system, measures in record["metrics"].items():
         yield (
-            str(record["name"]),
-            system,
+            _cell(record["name"]),
+            _cell(system),
             str(record["settings"]["runs"][system]),
             _with_interval(measures["acc@1"]),
             f"{_per_cent(measures['lowest'])} to {_per_cent(measures['highest'])}",
@@ -167,11 +176,38 @@ def _seed_rows(record: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
         )
 
 
+def _calibration_rows(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    fitted_on = record["settings"]["calibration"]["fitted_on"]
+    return [
+        (
+            _cell(record["name"]),
+            row,
+            _with_interval(measures["ece"], _decimals),
+            *(_decimals(measures.get(m)) for m in ("brier", "nll", "accuracy", "nil_precision", "nil_recall")),
+            _with_interval(measures.get("nil_f1"), _decimals),
+            str(record["n"]),
+            str(fitted_on["n_nil"]),
+        )
+        for row, measures in record["metrics"].items()
+    ]
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def _decimals(estimate: Mapping[str, Any] | None) -> str:
+    return f"{estimate['value']:.3f}" if estimate else "–"
+
+
 def _per_cent(estimate: Mapping[str, Any] | None) -> str:
     return f"{100 * estimate['value']:.1f}" if estimate else "–"
 
 
-def _with_interval(estimate: Mapping[str, Any] | None) -> str:
-    if estimate is None or estimate["low"] is None:
-        return _per_cent(estimate)
-    return f"{_per_cent(estimate)} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
+def _with_interval(estimate: Mapping[str, Any] | None, show: Callable[[Mapping[str, Any]], str] = _per_cent) -> str:
+    if estimate is None:
+        return "–"
+    if estimate["low"] is None:
+        return show(estimate)
+    low, high = (show({"value": estimate[end]}) for end in ("low", "high"))
+    return f"{show(estimate)} [{low}, {high}]"

@@ -38,6 +38,16 @@ def test_all_concepts_of_the_best_name_take_the_place_of_gold() -> None:
     assert rash.is_nil
 
 
+def test_a_nil_answer_is_written_as_nil_though_candidates_are_listed() -> None:
+    predictions = [
+        Prediction(COMPOSITE, (candidate("A", 1),), is_nil=False),
+        Prediction(RASH, (candidate("B", 1),), is_nil=True),
+    ]
+    composite, rash = documents_with_predictions([DOCUMENT], predictions)[0].mentions
+    assert composite.gold == (frozenset({"A"}),)
+    assert rash.gold == (frozenset(),) and rash.is_nil
+
+
 def test_the_parts_of_a_split_composite_come_together_in_order() -> None:
     predictions = [
         Prediction(RASH, (candidate("R", 1),)),

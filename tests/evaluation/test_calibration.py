@@ -1,18 +1,15 @@
-"""Calibrations: the formula, the fit, the threshold, the folds and the file."""
+"""Fitting a calibration: temperature, threshold and folds."""
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genlink.errors import DataError, FormatError
-from genlink.evaluation.calibration import Calibration, FittedOn
+from genlink.errors import DataError
 from genlink.evaluation.calibration_fit import (
     best_nil_threshold,
     cross_fit,
@@ -20,6 +17,7 @@ from genlink.evaluation.calibration_fit import (
     fit_calibration,
     fit_temperature,
 )
+from genlink.linkers.calibration import Calibration
 
 NONE = -math.inf
 
@@ -31,52 +29,6 @@ def draw(n: int, temperature: float, rest_logit: float, seed: int, ranks: int = 
     scores[np.arange(ranks) >= rng.integers(1, ranks + 1, size=(n, 1))] = NONE
     right = rng.random(n) < Calibration(temperature, rest_logit, ranks).probabilities(scores)[:, 0]
     return scores, right
-
-
-# The formula
-
-
-def test_a_probability_is_a_share_of_the_listed_and_the_rest():
-    # exp(s / T) is 4, 2 and 1, exp(b) is 3.
-    scores = [2 * math.log(4), 2 * math.log(2), 0.0]
-    calibration = Calibration(temperature=2.0, rest_logit=math.log(3), ranks=3)
-    assert calibration.probabilities(scores) == pytest.approx([0.4, 0.2, 0.1])
-
-
-def test_a_single_candidate_is_not_certain():
-    assert Calibration(1.0, 0.0, 1).probabilities([0.0]) == pytest.approx([0.5])
-
-
-def test_missing_ranks_have_no_share_and_a_list_may_be_empty():
-    calibration = Calibration(0.5, -1.0, 3)
-    lists = [[-1.0, -2.0, NONE], [-0.5, NONE, NONE], [NONE, NONE, NONE]]
-    together = calibration.probabilities(lists)
-    assert together[0, :2] == pytest.approx(calibration.probabilities([-1.0, -2.0]))
-    assert together[1, :1] == pytest.approx(calibration.probabilities([-0.5]))
-    assert together[0, 2] == 0 and together[2].tolist() == [0, 0, 0]
-    assert calibration.probabilities([]).tolist() == []
-
-
-@given(
-    scores=st.lists(st.floats(-20, 0), min_size=1, max_size=4),
-    temperature=st.floats(0.1, 10),
-    rest=st.floats(-5, 5),
-    factor=st.floats(0.1, 10),
-    shift=st.floats(-5, 5),
-)
-def test_a_factor_is_taken_up_by_the_temperature_and_a_constant_by_the_rest(scores, temperature, rest, factor, shift):
-    moved = [factor * score + shift for score in scores]
-    other = Calibration(factor * temperature, rest + shift / (factor * temperature), 4)
-    expected = Calibration(temperature, rest, 4).probabilities(scores)
-    assert other.probabilities(moved) == pytest.approx(expected, abs=1e-9)
-
-
-def test_an_answer_is_nil_if_nothing_is_listed_or_it_is_too_unsure():
-    scores = [[0.0, NONE], [-3.0, NONE], [NONE, NONE]]
-    assert Calibration(1.0, 0.0, 2, nil_threshold=0.4).is_nil(scores).tolist() == [False, True, True]
-    assert Calibration(1.0, 0.0, 2).is_nil(scores).tolist() == [False, False, True]
-    assert Calibration(1.0, 0.0, 2).is_nil([])
-    assert not Calibration(1.0, 0.0, 1, nil_threshold=0.5).is_nil([0.0])  # exactly at the threshold
 
 
 # The fit
@@ -221,61 +173,3 @@ def test_a_cross_fit_keeps_the_parameters_of_each_fold():
 def test_one_document_cannot_be_cross_fitted():
     with pytest.raises(DataError, match="two documents"):
         cross_fit([[0.0]] * 4, [True] * 4, [False] * 4, ["1"] * 4, folds=5, seed=0)
-
-
-# The file
-
-SAVED = Calibration(1.25, -3.5, 10, 0.4, FittedOn("data/dev.jsonl", "0" * 64, n=7, n_nil=2, ambiguous="lenient"))
-
-
-@pytest.mark.parametrize("calibration", [SAVED, replace(SAVED, nil_threshold=None, fitted_on=None)])
-def test_a_calibration_is_read_as_it_was_saved(calibration, tmp_path):
-    calibration.save(tmp_path / "calibration.json")
-    assert Calibration.read(tmp_path / "calibration.json") == calibration
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"kind": "model"}, "is no calibration"),
-        ({"format_version": 2}, "format version 2"),
-        ({"temperature": 0}, "temperature is 0"),
-        ({"temperature": -1.0}, "temperature is -1"),
-        ({"temperature": True}, "expected a number, found True"),
-        ({"temperature": "warm"}, "expected a number, found 'warm'"),
-        ({"temperature": 10**400}, "too large"),
-        ({"rest_logit": math.nan}, "rest_logit is nan"),
-        ({"rest_logit": None}, "expected a number, found None"),
-        ({"nil_threshold": 1.5}, "nil_threshold is 1.5"),
-        ({"ranks": 0}, "ranks is 0"),
-        ({"ranks": 2.5}, "expected a whole number"),
-        ({"fitted_on": "dev"}, "expected an object"),
-        ({"fitted_on": {"path": "dev"}}, "'sha256'"),
-        ({"fitted_on": {"path": 1, "sha256": "", "n": 1, "n_nil": 0, "ambiguous": ""}}, "path is 1"),
-    ],
-)
-def test_a_bad_calibration_is_refused_by_file_and_field(change, says, tmp_path):
-    path = tmp_path / "calibration.json"
-    SAVED.save(path)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(FormatError, match=says) as error:
-        Calibration.read(path)
-    assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize("field", ["temperature", "rest_logit", "ranks", "nil_threshold", "fitted_on"])
-def test_a_calibration_has_every_field(field, tmp_path):
-    path = tmp_path / "calibration.json"
-    SAVED.save(path)
-    value = json.loads(path.read_text())
-    del value[field]
-    path.write_text(json.dumps(value))
-    with pytest.raises(FormatError, match=f"no '{field}' field"):
-        Calibration.read(path)
-
-
-def test_what_is_no_object_is_no_calibration(tmp_path):
-    path = tmp_path / "calibration.json"
-    path.write_text("[1, 2]")
-    with pytest.raises(FormatError, match="is no calibration"):
-        Calibration.read(path)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from genlink.errors import DataError, UsageError
-from genlink.evaluation.calibration import Calibration
 from genlink.evaluation.calibration_fit import cross_fit
 from genlink.evaluation.calibration_report import CALIBRATED, EXP, SOFTMAX, Answers, gather_answers, report_calibration
+from genlink.linkers.calibration import Calibration
 
 NONE = -math.inf
 

@@ -9,8 +9,8 @@ import pytest
 
 from genlink.cli.app import main
 from genlink.evaluation import read_result, write_predictions
-from genlink.evaluation.calibration import Calibration
 from genlink.files import sha256
+from genlink.linkers.calibration import Calibration
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_measures_and_parameters_are_printed(run, predictions):
 
 def test_the_calibration_and_its_result_are_written(run, predictions, tmp_path):
     path = predictions()
-    code, out, err = run(path, "--output", "calibration.json", "--result", "result.json", "--json")
+    code, out, err = run(path, "--output", "calibration.json", "--result", "result.json", "--json", "--name", "toy")
     assert code == 0
     assert [line.split()[1] for line in err.splitlines()] == ["calibration.json.", "result.json."]
     calibration = Calibration.read("calibration.json")
@@ -81,6 +81,7 @@ def test_the_calibration_and_its_result_are_written(run, predictions, tmp_path):
         for key, value in json.loads((tmp_path / "calibration.json").read_text()).items()
         if key not in ("kind", "format_version")
     }
+    assert (result["settings"]["name"], result["settings"]["order"]) == ("toy", 0)
     assert set(result["metrics"]) == {"softmax(score)", "exp(score)", "calibrated"}
     bins = result["settings"]["reliability"]["calibrated"]
     assert (len(bins), sum(b["n"] for b in bins)) == (15, 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -146,6 +147,17 @@ def test_drop_leaves_out_what_has_no_gold_concept_and_says_how_many(record):
 def test_count_takes_an_empty_prediction_for_nil(record):
     assert rank([record([[]])], nil="count") == 1
     assert rank([record([[]], ("A", 1))], nil="count") == inf
+
+
+def test_count_scores_a_nil_answer_as_nothing_found_and_drop_ranks_its_candidates(record):
+    nil, right = (replace(record(gold, ("A", 1)), is_nil=True) for gold in ([[]], [["A"]]))
+    assert rank([nil], nil="count") == 1
+    assert rank([right], nil="count") == inf
+    assert rank([right], nil="drop") == 1
+    assert rank([replace(nil, is_nil=False)], nil="count") == inf
+    assert rank([replace(right, is_nil=False)], nil="count") == 1
+    out_of_kb = replace(record([["Z"]], ("A", 1), out_of_kb=["Z"]), is_nil=True)
+    assert rank([out_of_kb], nil="count") == inf
 
 
 def test_count_takes_a_concept_out_of_the_knowledge_base_for_wrong(record):

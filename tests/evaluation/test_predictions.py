@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +33,12 @@ def test_a_file_holds_what_was_written(tmp_path, record):
         record([["B", "A"], []], ("A", 1, True), ("B", 1, True), part=None, type="Disease"),
         record(None, mention_id="1"),
         record([["A"]], ("C", 1), mention_id="2", part=0, surface="fièvre", out_of_kb=["A"]),
+        replace(
+            record([[]], mention_id="3"),
+            candidates=(Candidate("A", "Ague", "ague", -1.5, 1, probability=0.125),),
+            is_nil=True,
+        ),
+        replace(record([[]], mention_id="4"), is_nil=False, exact=True),
     ]
     path = tmp_path / "predictions.jsonl"
     write_predictions(path, records)
@@ -61,10 +69,20 @@ def test_a_line_has_the_agreed_fields(tmp_path):
                 "score": 0.5,
                 "rank": 1,
                 "ambiguous": False,
+                "probability": None,
             }
         ],
         "exact": None,
+        "is_nil": None,
     }
+
+
+def test_files_from_before_exactness_and_calibration_are_read(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    old = {"concept_id": "A", "concept_name": "", "name": "", "score": 0, "rank": 1, "ambiguous": False}
+    path.write_text(json.dumps(changed(candidates=[old])) + "\n")
+    [record] = read_predictions(path)
+    assert (record.exact, record.is_nil, record.candidates[0].probability) == (None, None, None)
 
 
 def changed(**fields):
@@ -86,6 +104,17 @@ def changed(**fields):
         changed(candidates=[{"concept_id": "A"}]),
         changed(
             candidates=[{"concept_id": "A", "concept_name": "", "name": "", "score": 0, "rank": 0, "ambiguous": False}]
+        ),
+        changed(exact=1),
+        changed(is_nil="yes"),
+        *(
+            changed(
+                candidates=[
+                    {"concept_id": "A", "concept_name": "", "name": "", "score": 0, "rank": 1, "ambiguous": False}
+                    | {"probability": probability}
+                ]
+            )
+            for probability in (1.5, -0.1, math.nan, True, "likely")
         ),
     ],
 )

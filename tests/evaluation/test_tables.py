@@ -137,6 +137,28 @@ def test_training_runs_have_a_table_of_their_own(tmp_path):
     )
 
 
+def test_a_calibration_has_a_row_for_each_way_to_a_probability(tmp_path):
+    def result(name: str, order: int, n_nil: int, metrics: dict[str, object]) -> None:
+        settings = {"name": name, "order": order, "calibration": {"fitted_on": {"n_nil": n_nil}}}
+        write_record(tmp_path / "calibration" / f"{order}.json", settings, metrics)
+
+    def estimate(value: float, low: float | None = None, high: float | None = None) -> dict[str, object]:
+        return {"value": value, "low": low, "high": high, "n": 40}
+
+    before = {"ece": estimate(0.25, 0.2, 0.5), "brier": estimate(0.125), "nll": estimate(1.5), "accuracy": estimate(1)}
+    shown = "0.250 [0.200, 0.500] | 0.125 | 1.500 | 1.000"
+    nil = {"nil_precision": estimate(0.75), "nil_recall": estimate(0.6), "nil_f1": estimate(0.6666, 0.5, 0.875)}
+    result("b | c", 2, 0, {"softmax(score)": {**before, "ece": estimate(0.5)}})
+    result("a", 1, 4, {"softmax(score)": before, "calibrated": {**before, **nil}})
+    header, _, *rows = render_table(tmp_path / "calibration").splitlines()
+    assert header.count("|") == rows[0].count("|") == 12
+    assert rows == [
+        f"| a | softmax(score) | {shown} | – | – | – | 1 | 4 |",
+        f"| a | calibrated | {shown} | 0.750 | 0.600 | 0.667 [0.500, 0.875] | 1 | 4 |",
+        r"| b \| c | softmax(score) | 0.500 | 0.125 | 1.500 | 1.000 | – | – | – | 1 | 0 |",
+    ]
+
+
 def test_what_a_command_printed_is_shown_as_a_block(tmp_path):
     write_record(tmp_path / "demo" / "demo.json", {"output": "line one\nline two\n"}, {})
     filled = fill_tables("<!-- output:demo/demo.json -->\nold\n<!-- /output -->\n", "README.md", tmp_path)

@@ -16,7 +16,8 @@ How both are fitted is in ``genlink.evaluation.calibration_fit``.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from genlink.errors import FormatError
+from genlink.errors import FormatError, UsageError
 from genlink.files import read_json, write_json
+from genlink.schema import Candidate, Prediction
 
-__all__ = ["Calibration", "FittedOn"]
+__all__ = ["Calibration", "FittedOn", "rank_scores"]
 
 KIND, FORMAT_VERSION = "calibration", 1
 
@@ -86,6 +88,26 @@ class Calibration:
             return np.ones(values.shape[:-1], dtype=bool)
         return np.isneginf(values[..., 0]) | (self.probabilities(values)[..., 0] < (self.nil_threshold or 0))
 
+    def apply(self, prediction: Prediction, k: int | None = None) -> Prediction:
+        """The prediction with the probability of each candidate, whether its answer is NIL, and at most ``k`` ranks.
+
+        Both are worked out over ``ranks`` ranks, so link with as many and cut here: a shorter list would make what is
+        left of it too probable. Ranks after these were not in the lists of the fit; they count as not listed, and are
+        left out. The concepts of an ambiguous name are one rank and share its probability.
+
+        Raises UsageError if ``k`` is not positive.
+        """
+        if k is not None and k < 1:
+            raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
+        of_ranks = list(rank_scores(prediction.candidates).items())[: self.ranks]
+        scores = [score for _, score in of_ranks]
+        listed = {rank: p for (rank, _), p in zip(of_ranks[:k], self.probabilities(scores).tolist(), strict=False)}
+        return replace(
+            prediction,
+            candidates=tuple(replace(c, probability=listed[c.rank]) for c in prediction.candidates if c.rank in listed),
+            is_nil=bool(self.is_nil(scores)),
+        )
+
     def save(self, path: str | Path) -> None:
         """Write the calibration as JSON, atomically; the format is described in docs/formats.md."""
         write_json(path, {"kind": KIND, "format_version": FORMAT_VERSION, **asdict(self)})
@@ -114,6 +136,11 @@ class Calibration:
             raise FormatError(path, f"no {error} field.", advice="Fit it again with `genlink calibrate`.") from None
         except (TypeError, ValueError, OverflowError) as error:
             raise FormatError(path, f"{error}.", advice="Fit it again with `genlink calibrate`.") from None
+
+
+def rank_scores(candidates: Iterable[Candidate]) -> dict[int, float]:
+    """Rank -> score, by rising rank: the concepts of an ambiguous name share both."""
+    return {candidate.rank: candidate.score for candidate in sorted(candidates, key=lambda c: c.rank)}
 
 
 def _number(value: object) -> float:
