@@ -18,6 +18,8 @@ from genlink.evaluation.plot import drawing
 from genlink.files import sha256
 
 SIZE = (6.0, 4.0)  # inches
+# The rows of the search that are drawn: those compared with `generate` at its best batch size, in fp32.
+SHOWN = ("search, fp32", "search, int8", "search, fp32, trie", "search, int8, trie")
 
 
 def draw_memory(figure: Any, metrics: dict[str, Any]) -> None:
@@ -35,9 +37,25 @@ def draw_memory(figure: Any, metrics: dict[str, Any]) -> None:
     axes.legend(frameon=False)
 
 
+def draw_search(figure: Any, metrics: dict[str, Any]) -> None:
+    """How many times as fast as `generate` each way to search is, a group of bars for each shape."""
+    axes = figure.subplots()
+    ratios = {tuple(row.split(": ", 1)): cells["ratio"]["value"] for row, cells in metrics.items() if "ratio" in cells}
+    shapes = list(dict.fromkeys(shape for shape, _ in ratios))
+    ways = [way for way in dict.fromkeys(way for _, way in ratios) if way in SHOWN]
+    for i, way in enumerate(ways):
+        places = [group + (i + 0.5) / (len(ways) + 1) for group in range(len(shapes))]
+        axes.bar(places, [ratios[shape, way] for shape in shapes], 0.9 / (len(ways) + 1), label=way)
+    axes.set(ylabel="times as fast as generate, fp32", xticks=[group + 0.45 for group in range(len(shapes))])
+    axes.set_xticklabels(shapes)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.legend(frameon=False)
+
+
 # Plot: the result file that it is drawn from, and the function that draws its metrics.
 PLOTS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], None]]] = {
     "docs/images/memory.svg": ("results/memory/index.json", draw_memory),
+    "docs/images/search.svg": ("results/search/shapes.json", draw_search),
 }
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import bench_changes
+import bench_floor
 import bench_growth
 import bench_linker_memory
 import make_plots
@@ -19,6 +20,7 @@ import pytest
 
 from genlink.errors import UsageError
 from genlink.evaluation import read_result
+from genlink.trie import NameTrie
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 COUNTS = ("concepts", "names", "keys", "ambiguous_keys", "names_dropped", "definitions", "longest_name")
@@ -169,13 +171,31 @@ def memory_result(root: Path, resident: float) -> None:
     path.write_text(json.dumps({**dict.fromkeys(keys, ""), "metrics": metrics}), encoding="utf-8")
 
 
+def search_result(root: Path) -> None:
+    ratios = {"generate, fp32": None, "search, fp32": 5.0, "search, fp32, trie": 9.0, "search, bf16": 2.0}
+    cells = {way: {} if ratio is None else {"ratio": {"value": ratio}} for way, ratio in ratios.items()}
+    keys = ("command", "commit", "created", "versions", "hardware", "data", "seed", "n", "settings")
+    metrics = {f"{shape}: {way}": cell for shape in ("large", "small") for way, cell in cells.items()}
+    path = root / "results" / "search" / "shapes.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**dict.fromkeys(keys, ""), "metrics": metrics}), encoding="utf-8")
+
+
 def test_a_plot_is_drawn_from_its_result_file_and_known_to_be(tmp_path: Path) -> None:
     memory_result(tmp_path, 0.5)
+    search_result(tmp_path)
     check = ("--check", "--root", str(tmp_path))
     assert make_plots.main(check) == 1  # not drawn yet
     assert make_plots.main(check[1:]) == make_plots.main(check) == 0
     drawn = (tmp_path / "docs" / "images" / "memory.svg").read_text(encoding="utf-8")
     assert re.findall(r">(dense[^<]*|nested dicts|trie[^<]*)<", drawn) == ["dense, 768 x fp32", "nested dicts", "trie"]
+    drawn = (tmp_path / "docs" / "images" / "search.svg").read_text(encoding="utf-8")
+    assert re.findall(r">(search,[^<]*|large|small)<", drawn) == [
+        "large",
+        "small",
+        "search, fp32",
+        "search, fp32, trie",
+    ]
     memory_result(tmp_path, 0.25)
     assert make_plots.main(check) == 1  # of other numbers
 
@@ -202,6 +222,22 @@ def test_bench_changes_measures_each_size(tmp_path: Path, monkeypatch: pytest.Mo
     for cells in rows.values():
         assert cells.keys() == set(read_result(path)["settings"]["columns"])
         assert all(value > 0 for value in cells.values())
+
+
+def test_bench_floor_counts_the_path_of_a_name(tmp_path: Path) -> None:
+    # 5-6-END, 5-7-END, 8-9-9-END: two names part at their second token, the third at its first.
+    trie = NameTrie.build([5, 6, 5, 7, 8, 9, 9], [0, 2, 4, 7], 2)
+    assert bench_floor.path_lengths(trie, [0]) == (2, 1)
+    assert bench_floor.path_lengths(trie, [2]) == (3, 0)
+    assert bench_floor.path_lengths(trie, [0, 2]) == (2.5, 0.5)
+    path = tmp_path / "floor.json"
+    done = run("bench_floor.py", path, "--dictionary", many_names(tmp_path), "--mentions", 20)
+    assert done.returncode == 0, done.stderr
+    rows = cells_of(path)
+    assert len(rows) == 6
+    for shape in {row.rsplit(", ", 1)[0] for row in rows}:
+        assert rows[f"{shape}, trie"]["gigaflop"] < rows[f"{shape}, full"]["gigaflop"]
+        assert rows[f"{shape}, full"]["milliseconds_fp32"] > 0
 
 
 def test_bench_growth_changes_one_thing_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
