@@ -16,6 +16,7 @@ __all__ = ["print_calibration", "print_comparison", "print_reports"]
 # Measures with an interval in print; of the others the value does, and the result file has everything.
 _WITH_INTERVAL = ("acc@1",)
 _PLAIN_WIDTH = 140  # of output to a file or a pipe, where there is no screen to fit
+_ENOUGH_NIL = 50  # mentions, for a threshold to be more than chance
 
 
 def print_reports(reports: Mapping[str, Report], policies: Mapping[str, str]) -> None:
@@ -90,6 +91,11 @@ def print_calibration(report: CalibrationReport, seed: int) -> None:
         console.print("No mention is NIL or out of the knowledge base, so there is no NIL threshold.")
     else:
         console.print(f"An answer is NIL if its probability is below {fitted.nil_threshold:.4g}.")
+        if report.n_nil < _ENOUGH_NIL:
+            console.print(
+                f"That threshold rests on {report.n_nil} NIL mentions, too few to rely on: see nil_f1 and its "
+                "interval, and set nil_threshold to null in the file where it does harm."
+            )
 
 
 def _reliability_table(bins: Mapping[str, tuple[ReliabilityBin, ...]]) -> Table:

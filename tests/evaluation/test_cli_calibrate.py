@@ -58,6 +58,7 @@ def test_measures_and_parameters_are_printed(run, predictions):
     assert "Left out: 1 unlabelled." in words
     assert "cross-fitted: 5 folds of whole documents (seed 0)" in words
     assert "An answer is NIL if its probability is below" in words
+    assert "That threshold rests on 6 NIL mentions, too few to rely on" in words
     for measure in ("ece [95%]", "brier", "nll", "accuracy", "nil_f1"):
         assert measure in words
     assert "0.933-1.000" in words and "0.000-0.067" in words  # a row for each bin
