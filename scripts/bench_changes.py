@@ -23,8 +23,7 @@ from planted import SPELLING, spelled
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import expanded
 from genlink.errors import GenLinkError
-from genlink.evaluation.results import result_record
-from genlink.files import write_json
+from genlink.evaluation.results import write_result
 from genlink.trie import NameTrie, packed
 
 CHANGED = 1_000  # names
@@ -93,16 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = min(size + CHANGED, len(offsets) - 1)
         rows[f"{size:,} names"] = row = measure(tokens[: offsets[kept]], offsets[: kept + 1], tokenizer.eos_token_id)
         print(f"{size:,} names: " + ", ".join(f"{key} {value:,.4g}" for key, value in row.items()), file=sys.stderr)
-    record = result_record(
+    write_result(
+        options.result,
         command=sys.argv,
         data=files,
         seed=0,
         n=sizes[-1],
         settings={"name": "changing a trie", "columns": COLUMNS, "changed": CHANGED, "real_names": len(real)},
-        metrics={},
+        metrics=rows,
     )
-    record["metrics"] = {row: {key: {"value": v} for key, v in cells.items()} for row, cells in rows.items()}
-    write_json(options.result, record)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from planted import SHAPES, SOURCE_TOKENS, VOCABULARY, Shape
 from genlink.data_paths import locate
 from genlink.decoding import Precision
 from genlink.errors import GenLinkError
-from genlink.evaluation.results import result_record
-from genlink.files import write_json
+from genlink.evaluation.results import write_result
 from genlink.trie import NameTrie
 
 SIZE = 1_536  # rows and columns of the products that are timed
@@ -82,7 +81,7 @@ def main() -> None:
     torch.set_num_threads(1)
     trie = medic_question(locate(arguments.dictionary), arguments.mentions).trie
     names = np.sort(trie.leaf_name)
-    asked = names[:: max(1, len(names) // arguments.mentions)].tolist()
+    asked = names[:: max(1, len(names) // arguments.mentions)][: arguments.mentions].tolist()
     whole, open_part = path_lengths(trie, asked)
     rates = {precision: rate(dtype) for precision, dtype in PRECISIONS.items()}
     rows: dict[str, dict[str, float]] = {}
@@ -93,7 +92,8 @@ def main() -> None:
                 "gigaflop": needed / 1e9,
                 **{f"milliseconds_{precision}": 1000 * needed / speed for precision, speed in rates.items()},
             }
-    record = result_record(
+    write_result(
+        arguments.result,
         command=sys.argv,
         data=[arguments.dictionary],
         seed=0,
@@ -107,10 +107,8 @@ def main() -> None:
             "source_tokens": SOURCE_TOKENS,
             "threads": 1,
         },
-        metrics={},
+        metrics=rows,
     )
-    record["metrics"] = {row: {key: {"value": v} for key, v in cells.items()} for row, cells in rows.items()}
-    write_json(arguments.result, record)
 
 
 if __name__ == "__main__":

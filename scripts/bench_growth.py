@@ -36,8 +36,7 @@ from planted import (
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import expanded
 from genlink.errors import GenLinkError
-from genlink.evaluation.results import result_record
-from genlink.files import write_json
+from genlink.evaluation.results import write_result
 
 if TYPE_CHECKING:
     from genlink.decoding import Normaliser
@@ -75,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = planted_bart(SHAPES[SMALLEST], start=int(tokenizer.eos_token_id), pad=1)
     rows: dict[str, Cells] = {}
 
-    def question(names: int, source_tokens: int = SOURCE_TOKENS) -> Question:
+    def question(names: int) -> Question:
         more = synthetic_names(real, max(0, names - len(real)), seed=0)
-        return question_of(chain(real[:names], more), tokenizer, real[:middle][:MENTIONS], source_tokens)
+        return question_of(chain(real[:names], more), tokenizer, real[:middle][:MENTIONS], max(SOURCE_TOKENS, *LENGTHS))
 
     def add(row: str, search: Callable[[Normaliser], Answer], peer: Cells | None = None) -> None:
         for normaliser in ("full", "trie"):
@@ -86,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 cells["ratio"] = peer["milliseconds"] / cells["milliseconds"]
             print(f"{row}, {normaliser}: {cells['milliseconds']:.1f} ms", file=sys.stderr)
 
-    asked = question(middle)
+    longest = question(middle)
+    asked = Question(longest.sources[:, :SOURCE_TOKENS], longest.trie)
     for beams in BEAM_SIZES:
         peer = None
         if beams > 1:  # with one, `generate` is another search, which gives no scores
@@ -101,12 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for batch in BATCHES:
         add(f"{batch} at once", lambda n, b=batch: by_search(model, asked.first(max(b, 32)), b, normaliser=n))
     for length in LENGTHS:
-        cut = Question(asked.sources.repeat(1, 2)[:, :length], asked.trie)
+        cut = Question(longest.sources[:, :length], longest.trie)
         add(f"{length} source tokens", lambda n, q=cut: by_search(model, q, BATCH, normaliser=n))
     for names in sizes:
         more = question(names)
-        add(f"{names:,} names", lambda n, q=more: by_search(model, q, BATCH, normaliser=n))
-    record = result_record(
+        cut = Question(more.sources[:, :SOURCE_TOKENS], more.trie)
+        add(f"{names:,} names", lambda n, q=cut: by_search(model, q, BATCH, normaliser=n))
+    write_result(
+        options.result,
         command=sys.argv,
         data=files,
         seed=0,
@@ -122,10 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "batch": BATCH,
             "threads": 1,
         },
-        metrics={},
+        metrics=rows,
     )
-    record["metrics"] = {row: {key: {"value": v} for key, v in cells.items()} for row, cells in rows.items()}
-    write_json(options.result, record)
 
 
 if __name__ == "__main__":

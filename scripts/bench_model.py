@@ -4,7 +4,8 @@
         data/ncbi_disease/dev.pubtator
 
 The first row, fp32 under the beam, is what the others are compared with. The best name alone is searched (k = 1), one
-thread, CPU time of the process, mentions that read alike once. `proven`: the share of mentions for which nothing that
+thread, CPU time of the process. Mentions that read alike are searched once: the time is shared out among all, rows and
+passes are those of each. `proven`: the share of mentions for which nothing that
 was left out can score higher. `same`: the share with the same best concept as in the first row.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -25,9 +27,8 @@ from genlink.data_paths import display, locate
 from genlink.decoding import Precision
 from genlink.errors import GenLinkError
 from genlink.evaluation import PredictionRecord, choose_policy, compare_predictions, to_record
-from genlink.evaluation.results import result_record
+from genlink.evaluation.results import write_result
 from genlink.evaluation.run import prepare_setting
-from genlink.files import write_json
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchKind
 from genlink.schema import Mention
@@ -79,44 +80,42 @@ def compare(run: Run, first: Run) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, help="the result file to write")
     parser.add_argument("model", type=Path, help="a model directory")
     parser.add_argument("corpus", type=Path, help="labelled mentions, in any known format")
     parser.add_argument("--type", action="append", default=[], help="only mentions of this type; repeatable")
     parser.add_argument("--limit", type=int, help="only so many documents")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    documents = load_corpus(locate(arguments.corpus))[: arguments.limit]
+    documents = load_corpus(locate(options.corpus))[: options.limit]
     runs: dict[str, Run] = {}
+    described = {}
     for precision in get_args(Precision):
-        linker = GenerativeLinker.load(locate(arguments.model)).to("cpu", precision)
-        setting = prepare_setting(documents, linker.kb, choose_policy("angel", dictionary="kb"), types=arguments.type)
+        linker = GenerativeLinker.load(locate(options.model)).to("cpu", precision)
+        setting = prepare_setting(documents, linker.kb, choose_policy("angel", dictionary="kb"), types=options.type)
+        described = described or linker.describe()
         searches: tuple[SearchKind, ...] = ("beam", "exact") if precision == "fp32" else ("beam",)
         for search in searches:
             searched = linker.with_search(replace(linker.search, search=search))
             runs[f"{precision}, {search}"] = run = link(searched, list(setting.mentions))
             print(f"{precision}, {search}: {run.measures['milliseconds']:.1f} ms", file=sys.stderr)
     first = next(iter(runs.values()))
-    record = result_record(
+    write_result(
+        options.result,
         command=sys.argv,
-        data=[arguments.model, arguments.corpus],
+        data=[options.model, options.corpus],
         seed=0,
         n=len(first.records),
         settings={
-            "name": display(arguments.model),
+            "name": display(options.model),
             "columns": COLUMNS,
-            "linker": linker.describe(),
+            "linker": described,  # that of the first row
             "threads": 1,
         },
-        metrics={},
+        metrics={name: run.measures | compare(run, first) for name, run in runs.items()},
     )
-    record["metrics"] = {
-        name: {key: {"value": value} for key, value in (run.measures | compare(run, first)).items()}
-        for name, run in runs.items()
-    }
-    write_json(arguments.result, record)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,7 @@ from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import locate
 from genlink.decoding import Normaliser, Precision, apply_precision
 from genlink.errors import GenLinkError
-from genlink.evaluation.results import result_record
-from genlink.files import write_json
+from genlink.evaluation.results import write_result
 from genlink.kb.load import load_kb
 
 MEASURES = ("milliseconds", "ratio", "same", "difference", "rows", "passes", "batch")
@@ -173,7 +172,8 @@ def main() -> None:
         metrics[name] = bench_shape(shape, question, arguments.peer_mentions, wanted)
     if arguments.result is not None:
         trie = question.trie
-        record = result_record(
+        write_result(
+            arguments.result,
             command=sys.argv,
             data=[arguments.dictionary],
             seed=0,
@@ -186,16 +186,11 @@ def main() -> None:
                 "nodes": trie.n_nodes,
                 "source_tokens": SOURCE_TOKENS,
                 "beams": BEAMS,
+                "peer_mentions": arguments.peer_mentions,
                 "threads": 1,
             },
-            metrics={},
+            metrics={f"{shape}: {row}": cells for shape, rows in metrics.items() for row, cells in rows.items()},
         )
-        record["metrics"] = {
-            f"{shape}: {row}": {key: {"value": value} for key, value in cells.items()}
-            for shape, rows in metrics.items()
-            for row, cells in rows.items()
-        }
-        write_json(arguments.result, record)
     ratios = {
         shape: {
             row: {key: round(cells[key], 4) for key in ("ratio", "same", "difference") if key in cells}

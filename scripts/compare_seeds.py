@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from genlink.data_paths import locate
 from genlink.errors import DataError, GenLinkError, UsageError
 from genlink.evaluation import choose_policy, read_predictions
 from genlink.evaluation.results import result_record
@@ -29,9 +30,12 @@ def main() -> None:
     files: dict[str, list[Path]] = {}
     for system in arguments.systems:
         name, equals, pattern = system.rpartition("=")
-        if not equals:
+        if not equals or not pattern:
             raise UsageError(f"{system}: expected NAME=PATTERN, such as 'full=runs/full-*.jsonl'.")
-        files[name] = sorted(Path().glob(pattern))
+        if name in files:
+            raise UsageError(f"{name}: named twice. Give each system a name of its own.")
+        path = locate(pattern)
+        files[name] = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not files[name]:
             raise DataError(f"{pattern}: no such predictions file. Write them with `genlink evaluate --predictions`.")
     rows = compare_seeds(

@@ -45,7 +45,8 @@ def result_record(
     """What a result file holds. ``metrics`` is row -> measure -> estimate, shares in [0, 1], or a plain number.
 
     ``command`` is an argument vector such as ``sys.argv``. ``commit`` is null where this package is not a git checkout,
-    and ``dirty`` says whether its files differed from the commit. Only packages that were in use have a version.
+    and ``dirty`` says whether its files, or the scripts beside it, differed from the commit. Only packages that were in
+    use have a version.
     """
     commit, dirty = _commit()
     return {
@@ -113,7 +114,7 @@ def _commit() -> tuple[str | None, bool | None]:
     # An installed copy may lie inside somebody else's checkout, whose commit says nothing about this code.
     if not _git("ls-files", "errors.py"):
         return None, None
-    status = _git("status", "--porcelain", "--", ".")
+    status = _git("status", "--porcelain", "--", ".", "../scripts")  # which measure
     return _git("rev-parse", "HEAD"), None if status is None else bool(status)
 
 

@@ -33,7 +33,10 @@ _PRINTED = re.compile(
     r"(?P<open><!-- output:(?P<file>[\w./-]+) -->\n)(?P<body>.*?)(?P<close><!-- /output -->)", re.DOTALL
 )
 _TRAINING = ("run", "stage", "parameters", "steps", "examples", "processes", "minutes", "best dev Acc@1")
-_SEEDS = ("", "system", "seeds", "Acc@1 [95% interval]", "lowest to highest", "Acc@5", "difference [95% interval]", "n")
+_SEEDS = (
+    *("", "system", "seeds", "preset", "Acc@1 [95% interval]", "lowest to highest", "Acc@5"),
+    *("difference [95% interval]", "n"),
+)
 _CALIBRATION = (
     *("system", "probability", "ECE [95% interval]", "Brier", "NLL", "accuracy"),
     *("NIL precision", "NIL recall", "NIL F1 [95% interval]", "n", "NIL"),
@@ -77,6 +80,11 @@ def render_table(topic: Path) -> str:
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
     if columns := records[0]["settings"].get("columns"):
+        if len(records) > 1:
+            raise DataError(
+                f"{topic}: {len(records)} result files, but one of plain numbers is a table by itself. Name the file "
+                f"in the mark: table:{topic.name}/{paths[0].stem}."
+            )
         return _plain_table(records[0]["metrics"], columns)
     header: tuple[str, ...]
     if all("calibration" in record["settings"] for record in records):
@@ -168,6 +176,7 @@ def _seed_rows(record: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
             _cell(record["name"]),
             _cell(system),
             str(record["settings"]["runs"][system]),
+            record["settings"]["preset"],
             _with_interval(measures["acc@1"]),
             f"{_per_cent(measures['lowest'])} to {_per_cent(measures['highest'])}",
             _per_cent(measures["acc@5"]),

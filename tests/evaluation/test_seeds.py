@@ -63,15 +63,20 @@ def test_the_script_writes_a_result_that_a_table_is_made_from(record, tmp_path):
     assert result["settings"]["runs"] == {"slow": 2, "fast, b": 1}
     assert len(result["data"]) == 3
     lines = render_table(topic).splitlines()
-    assert lines[2].startswith("| toy | slow | 2 | 25.0 [0.0, 50.0] | 0.0 to 50.0 | 100.0 | – | 2 |")
+    assert lines[2].startswith("| toy | slow | 2 | angel | 25.0 [0.0, 50.0] | 0.0 to 50.0 | 100.0 | – | 2 |")
     assert lines[3].startswith(
-        "| toy | fast, b | 1 | 100.0 [100.0, 100.0] | 100.0 to 100.0 | 100.0 | 75.0 [50.0, 100.0]"
+        "| toy | fast, b | 1 | angel | 100.0 [100.0, 100.0] | 100.0 to 100.0 | 100.0 | 75.0 [50.0, 100.0]"
     )
 
 
 @pytest.mark.parametrize(
     ("system", "problem", "code"),
-    [("a", "expected NAME=PATTERN", 2), ("a=no-*.jsonl", "no such predictions", 1)],
+    [
+        ("a", "expected NAME=PATTERN", 2),
+        ("a=", "expected NAME=PATTERN", 2),
+        ("a=no-*.jsonl", "no such predictions", 1),
+        ("a=/no/such-*/kb.jsonl", "no such predictions", 1),
+    ],
 )
 def test_what_the_script_cannot_read_is_one_line(tmp_path, system, problem, code):
     command = [sys.executable, str(SCRIPT), "out.json", system]
@@ -80,3 +85,10 @@ def test_what_the_script_cannot_read_is_one_line(tmp_path, system, problem, code
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_system_is_named_once(record, tmp_path):
+    write_predictions(tmp_path / "a.jsonl", run_of(record, [1, 2]))
+    command = [sys.executable, str(SCRIPT), "out.json", "a=a.jsonl", f"a={tmp_path}/*.jsonl"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: a: named twice. Give each system a name of its own.\n")

@@ -106,6 +106,14 @@ def test_a_row_without_a_measure_has_an_empty_cell(tmp_path):
     assert render_table(tmp_path / "kb").splitlines()[2:] == ["| both | 2 | 0.5 |", "| one | 3 | – |"]
 
 
+def test_a_result_file_of_plain_numbers_is_not_lost_behind_another(tmp_path):
+    for name in ("build", "open"):
+        write_record(tmp_path / "kb" / f"{name}.json", {"columns": ["n"]}, {name: {"n": {"value": 1}}})
+    with pytest.raises(DataError, match="2 result files, but one of plain numbers is a table by itself"):
+        render_table(tmp_path / "kb")
+    assert "| open | 1 |" in render_table(tmp_path / "kb" / "open")
+
+
 @pytest.mark.parametrize(
     ("preset", "rule", "value"),
     [("angel", "ambiguous", "strict"), ("strict", "composite", "all"), ("angel", "mentions", "raw")],
