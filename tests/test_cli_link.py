@@ -86,7 +86,7 @@ def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(
     assert answers("--concept-type", "T1") == (0, "A:1 B:2")
     assert answers("--concept-type", "T2", "--id-prefix", "B") == (0, "B:1")
     code, error = answers("--id-prefix", "C")
-    assert code == 1 and error.startswith("error: ")
+    assert (code, error.startswith("error: no concept of the knowledge base passes --id-prefix C.")) == (1, True)
 
 
 def test_predictions_can_be_read_and_scored_again(run: Run, corpus: Path, tmp_path: Path) -> None:

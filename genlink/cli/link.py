@@ -21,7 +21,7 @@ from genlink.cli.options import (
     Search,
 )
 from genlink.data_paths import locate
-from genlink.errors import UsageError
+from genlink.errors import KnowledgeBaseError, UsageError
 from genlink.schema import Document, Mention, Prediction
 
 __all__ = ["link", "marked_document"]
@@ -107,6 +107,12 @@ def link(
         precision=precision,
     )
     if concept_types or prefixes:
+        if not linker.kb.select(types=concept_types or None, prefixes=prefixes or None):
+            wanted = [f"--concept-type {name}" for name in concept_types or ()]
+            wanted += [f"--id-prefix {name}" for name in prefixes or ()]
+            raise KnowledgeBaseError(
+                f"no concept of the knowledge base passes {' '.join(wanted)}. `genlink kb info` shows its vocabularies."
+            )
         linker = linker.with_kb(linker.kb.subset(types=concept_types or None, prefixes=prefixes or None))
     mentions = prepare(documents, Preprocessing(abbreviations=abbreviations, composites=composites))
     ranks = calibrated.ranks if calibrated else k

@@ -38,7 +38,7 @@ Ranks = Annotated[int, typer.Option("--k", min=1, help="Ranks to predict, at mos
 
 Search = Annotated[
     Literal["beam", "exact"] | None,
-    typer.Option(help="beam, or exact: the best names of all, proven, with a cap; as saved if left out."),
+    typer.Option(help="beam, or exact: concepts by their best names, proven, with a cap; as saved if left out."),
 ]
 Beams = Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")]

@@ -53,7 +53,7 @@ def open_linker(
     """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
 
     ``search``, ``beams``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are settings of a model;
-    None leaves them as saved.
+    None leaves them as saved, but that ``exact``, which ranks names, takes the best name for the score of a concept.
     Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model or device.
     """
     if model in LEXICAL:
@@ -81,6 +81,7 @@ def open_linker(
         search=search or linker.search.search,
         beams=beams or linker.search.beams,
         batch_size=batch_size or linker.search.batch_size,
+        concept_score="best" if search == "exact" else linker.search.concept_score,
     )
     device = device or ("cuda" if torch.cuda.is_available() and precision != "int8" else "cpu")
     try:

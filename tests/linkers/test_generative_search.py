@@ -13,6 +13,7 @@ from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import rank_by_sum, rank_names
 from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.opening import open_linker
 from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.schema import Concept
 
@@ -130,6 +131,14 @@ def test_many_names_of_little_probability_may_outweigh_one(small_kb) -> None:
     assert (best.concept_id, best.rank, math.exp(best.score)) == ("Q", 1, pytest.approx(0.4))
     assert [c.rank for c in others] == [2, 3, 4, 5, 6]
     assert rank_by_sum(kb, scored, k=1) == (best,)
+
+
+def test_an_exact_search_that_is_asked_for_takes_the_best_name_for_the_score_of_a_concept(linker, tmp_path) -> None:
+    with_search(linker, concept_score="sum").save(tmp_path / "model")
+    assert open_linker(tmp_path / "model", None, beams=7).search.concept_score == "sum"
+    opened = open_linker(tmp_path / "model", None, search="exact")
+    assert (opened.search.search, opened.search.concept_score) == ("exact", "best")
+    assert all(prediction.exact for prediction in opened.link(MENTIONS, k=1))
 
 
 def test_a_sum_claims_no_proof(linker) -> None:
