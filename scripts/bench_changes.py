@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from bench_memory import SIZES, read_names, synthetic_names
+from command import run_command
 from planted import SPELLING, spelled
 
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import expanded
-from genlink.errors import GenLinkError
 from genlink.evaluation.results import write_result
 from genlink.trie import NameTrie, packed
 
@@ -104,8 +104,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GenLinkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_search import medic_question
+from command import run_command
 from planted import SHAPES, SOURCE_TOKENS, VOCABULARY, Shape
 
 from genlink.data_paths import locate
 from genlink.decoding import Precision
-from genlink.errors import GenLinkError
 from genlink.evaluation.results import write_result
 from genlink.trie import NameTrie
 
@@ -112,8 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GenLinkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)

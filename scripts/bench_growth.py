@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from bench_memory import SIZES, read_names, synthetic_names
+from command import run_command
 from planted import (
     BEAMS,
     SHAPES,
@@ -35,7 +36,6 @@ from planted import (
 
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import expanded
-from genlink.errors import GenLinkError
 from genlink.evaluation.results import write_result
 
 if TYPE_CHECKING:
@@ -129,8 +129,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GenLinkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)

@@ -21,11 +21,11 @@ from typing import get_args
 
 import numpy as np
 import torch
+from command import run_command
 
 from genlink.corpora import load_corpus
 from genlink.data_paths import display, locate
 from genlink.decoding import Precision
-from genlink.errors import GenLinkError
 from genlink.evaluation import PredictionRecord, choose_policy, compare_predictions, to_record
 from genlink.evaluation.results import write_result
 from genlink.evaluation.run import prepare_setting
@@ -119,8 +119,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GenLinkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)

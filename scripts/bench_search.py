@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from command import run_command
 from planted import (
     BEAMS,
     SHAPES,
@@ -37,7 +38,6 @@ from transformers import BartForConditionalGeneration
 from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import locate
 from genlink.decoding import Normaliser, Precision, apply_precision
-from genlink.errors import GenLinkError
 from genlink.evaluation.results import write_result
 from genlink.kb.load import load_kb
 
@@ -203,8 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GenLinkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)

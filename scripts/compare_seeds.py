@@ -12,8 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from command import run_command
+
 from genlink.data_paths import locate
-from genlink.errors import DataError, GenLinkError, UsageError
+from genlink.errors import DataError, UsageError
 from genlink.evaluation import choose_policy, read_predictions
 from genlink.evaluation.results import result_record
 from genlink.evaluation.seeds import compare_seeds
@@ -59,8 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GenLinkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)
