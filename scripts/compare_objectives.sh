@@ -2,8 +2,8 @@
 # Train over the whole vocabulary and over the trie, three seeds each, and compare them on dev; writes results/objectives.
 # Needs the data of docs/data.md and two pre-trained models, which differ in their objective alone:
 #
-#   genlink train configs/ncbi_disease/pretrain.yaml
-#   genlink train configs/ncbi_disease/pretrain.yaml --set objective=trie --output runs/ncbi_disease/pretrain_trie
+#   genlink train configs/small/ncbi_disease/pretrain.yaml
+#   genlink train configs/small/ncbi_disease/pretrain.yaml --set objective=trie --output runs/ncbi_disease/pretrain_trie
 #   sh scripts/compare_objectives.sh        JOBS=4 trains four models at a time (default 2); begun again, it goes on
 set -eu
 
@@ -17,7 +17,7 @@ run() {
         bc5cdr_disease) data=data/bc5cdr types="--type Disease" ;;
     esac
     # The last step is kept, not the best: dev chooses nothing here.
-    [ -e "$output/run.json" ] && [ -d "$output/model" ] || genlink train "configs/$corpus/finetune.yaml" --overwrite \
+    [ -e "$output/run.json" ] && [ -d "$output/model" ] || genlink train "configs/small/$corpus/finetune.yaml" --overwrite \
         --set "model.checkpoint=$checkpoint" --set "objective=$finetuned" --set "seed=$seed" --set optimiser.steps=400 \
         --set dev.keep=last --set dev.every=400 --output "$output"
     for dictionary in kb kb+train; do

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Score the linkers of the disease corpora on their dev splits; writes results/ncbi_disease and results/bc5cdr_disease.
-# Needs the models of configs/ncbi_disease and configs/bc5cdr_disease (genlink train), and the data of docs/data.md.
+# Needs the models of configs/small/ncbi_disease and configs/small/bc5cdr_disease (genlink train), and the data of docs/data.md.
 #
 #   sh scripts/evaluate_diseases.sh [ncbi_disease|bc5cdr_disease]      one of the two, or both
 set -eu

@@ -31,11 +31,11 @@ def train(
 
     \b
     Examples:
-      genlink train configs/ncbi_disease/pretrain.yaml
-      genlink train configs/ncbi_disease/finetune.yaml --resume
-      genlink train configs/ncbi_disease/finetune.yaml --max-steps 2 --output runs/dry
-      genlink train configs/ncbi_disease/finetune.yaml --set seed=1 --set objective=trie --output runs/trie-1
-      accelerate launch -m genlink train configs/ncbi_disease/pretrain.yaml
+      genlink train configs/small/ncbi_disease/pretrain.yaml
+      genlink train configs/small/ncbi_disease/finetune.yaml --resume
+      genlink train configs/small/ncbi_disease/finetune.yaml --max-steps 2 --output runs/dry
+      genlink train configs/small/ncbi_disease/finetune.yaml --set seed=1 --set objective=trie --output runs/trie-1
+      accelerate launch -m genlink train configs/small/ncbi_disease/pretrain.yaml
     """
     from genlink.config import read_train_config
     from genlink.errors import UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -30,12 +30,29 @@ class BatchSource(Protocol):
         ...
 
 
-def _pool(examples: Sequence[Example], batch_size: int, rng: np.random.Generator) -> list[list[Example]]:
+class _Costly(Protocol):
+    @property
+    def cost(self) -> int: ...
+
+
+E = TypeVar("E", bound=_Costly)
+
+
+def pool(examples: Sequence[E], batch_size: int, rng: np.random.Generator) -> list[list[E]]:
     """Cut examples into batches of like length, in random order."""
     ranked = sorted(range(len(examples)), key=lambda i: (examples[i].cost, i))
     starts = range(0, len(examples), batch_size)
     batches = [[examples[i] for i in ranked[start : start + batch_size]] for start in starts]
     return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def shuffled(size: int, first: int, count: int, seed: int) -> list[int]:
+    """A stretch of an endless sequence of shuffled epochs over ``size`` items: ``count`` of them from ``first`` on."""
+    items: list[int] = []
+    for epoch in range(first // size, (first + count - 1) // size + 1):
+        order = np.random.default_rng([seed, 1, epoch]).permutation(size)
+        items.extend(order[max(0, first - epoch * size) : first + count - epoch * size].tolist())
+    return items
 
 
 class PretrainBatches:
@@ -51,7 +68,7 @@ class PretrainBatches:
     def _make_pool(self, number: int) -> list[list[Example]]:
         rng = np.random.default_rng([self._seed, number])
         prompts, keys = self._pairs.draw(self._batch_size * POOLED_BATCHES, rng)
-        return _pool(self._encoding.examples(prompts, keys, self._target_tokens), self._batch_size, rng)
+        return pool(self._encoding.examples(prompts, keys, self._target_tokens), self._batch_size, rng)
 
     def batch(self, step: int) -> list[Example]:
         """The examples of a step."""
@@ -86,23 +103,15 @@ class FinetuneBatches:
         """How many steps show every mention once."""
         return max(1, round(len(self._mentions) * POOLED_BATCHES / self._fresh))
 
-    def _items(self, number: int) -> list[int]:
-        """Mentions of a pool: consecutive stretches of one endless sequence of shuffled epochs."""
-        size, first = len(self._mentions), number * self._fresh
-        items: list[int] = []
-        for epoch in range(first // size, (first + self._fresh - 1) // size + 1):
-            order = np.random.default_rng([self._seed, 1, epoch]).permutation(size)
-            items.extend(order[max(0, first - epoch * size) : first + self._fresh - epoch * size].tolist())
-        return items
-
     def _make_pool(self, number: int) -> list[list[Example]]:
         rng = np.random.default_rng([self._seed, 2, number])
-        drawn = [self._mentions.draw(item, rng) for item in self._items(number)]
+        items = shuffled(len(self._mentions), number * self._fresh, self._fresh, self._seed)
+        drawn = [self._mentions.draw(item, rng) for item in items]
         prompts, keys = [prompt for prompt, _ in drawn], [key for _, key in drawn]
         if self._pairs is not None and self._replayed:
             replay_prompts, replay_keys = self._pairs.draw(self._replayed, rng)
             prompts, keys = prompts + replay_prompts, keys + replay_keys
-        return _pool(self._encoding.examples(prompts, keys, self._target_tokens), self._batch_size, rng)
+        return pool(self._encoding.examples(prompts, keys, self._target_tokens), self._batch_size, rng)
 
     def batch(self, step: int) -> list[Example]:
         """The examples of a step."""
@@ -137,6 +146,15 @@ class TensorBatch:
 IGNORED = -100
 
 
+@dataclass(frozen=True, slots=True)
+class DecoderTensors:
+    """What the decoder reads and learns, as in :class:`TensorBatch`."""
+
+    input: torch.Tensor
+    labels: torch.Tensor | None
+    decisions: tuple[Decisions, ...]
+
+
 def collate(
     examples: Sequence[Example], pad: int, trie: NameTrie | None = None, *, labelled: bool = True
 ) -> TensorBatch:
@@ -147,30 +165,44 @@ def collate(
 
     Raises ValueError for a target that is not in the trie, see :func:`genlink.data.decisions.walk`.
     """
-    first_columns = [len(e.prefix) - 1 for e in examples]
-    decisions = () if trie is None else find_decisions(trie, [e.target for e in examples], first_columns)
+    source, mask = pad_sources([e.source for e in examples], pad)
+    decoder = pad_targets([e.prefix for e in examples], [e.target for e in examples], pad, trie, labelled=labelled)
+    return TensorBatch(source, mask, decoder.input, decoder.labels, decoder.decisions)
+
+
+def pad_sources(sources: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, both (sources, longest source)."""
+    width = max(map(len, sources))
+    ids = np.full((len(sources), width), pad, dtype=np.int64)
+    mask = np.zeros((len(sources), width), dtype=np.int64)
+    for row, source in enumerate(sources):
+        ids[row, : len(source)] = source
+        mask[row, : len(source)] = 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def pad_targets(
+    prefixes: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    pad: int,
+    trie: NameTrie | None = None,
+    *,
+    labelled: bool = True,
+) -> DecoderTensors:
+    """The decoder's part of a batch, see :func:`collate`; a row for each target."""
+    first_columns = [len(prefix) - 1 for prefix in prefixes]
+    decisions = () if trie is None else find_decisions(trie, targets, first_columns)
     if labelled:
-        fed = [len(e.prefix) + len(e.target) - 1 for e in examples]
+        fed = [len(prefix) + len(target) - 1 for prefix, target in zip(prefixes, targets, strict=True)]
     else:
-        fed = [len(e.prefix) for e in examples]
+        fed = [len(prefix) for prefix in prefixes]
         for d in decisions:
             for row, column in zip(d.rows.tolist(), d.columns.tolist(), strict=True):
                 fed[row] = max(fed[row], column + 1)
-    width, depth = max(len(e.source) for e in examples), max(fed)
-    source = np.full((len(examples), width), pad, dtype=np.int64)
-    mask = np.zeros((len(examples), width), dtype=np.int64)
-    decoder_input = np.full((len(examples), depth), pad, dtype=np.int64)
-    labels = np.full((len(examples), depth), IGNORED, dtype=np.int64)
-    for row, e in enumerate(examples):
-        source[row, : len(e.source)] = e.source
-        mask[row, : len(e.source)] = 1
-        decoder_input[row, : fed[row]] = (e.prefix + e.target)[: fed[row]]
+    decoder_input = np.full((len(targets), max(fed)), pad, dtype=np.int64)
+    labels = np.full((len(targets), max(fed)), IGNORED, dtype=np.int64)
+    for row, (prefix, target) in enumerate(zip(prefixes, targets, strict=True)):
+        decoder_input[row, : fed[row]] = [*prefix, *target][: fed[row]]
         if labelled:
-            labels[row, first_columns[row] : fed[row]] = e.target
-    return TensorBatch(
-        torch.from_numpy(source),
-        torch.from_numpy(mask),
-        torch.from_numpy(decoder_input),
-        torch.from_numpy(labels) if labelled else None,
-        decisions,
-    )
+            labels[row, first_columns[row] : fed[row]] = target
+    return DecoderTensors(torch.from_numpy(decoder_input), torch.from_numpy(labels) if labelled else None, decisions)

@@ -22,7 +22,7 @@ from genlink.errors import KnowledgeBaseError
 from genlink.kb import KnowledgeBase
 from genlink.text import normalise
 
-__all__ = ["SynonymMix", "SynonymPairs"]
+__all__ = ["SynonymMix", "SynonymPair", "SynonymPairs"]
 
 # How many names of a concept are compared when the nearest is sought; a few concepts have hundreds.
 MAX_COMPARED = 24
@@ -45,6 +45,18 @@ class SynonymMix:
     noise: float = 0.35
     identity: float = 0.15
     clause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SynonymPair:
+    """A drawn example: what the encoder reads, the key of the name that it was made of, and the key to generate.
+
+    The two are one where the name is to be generated from a disturbed copy, or from itself.
+    """
+
+    prompt: Prompt
+    name: int
+    target: int
 
 
 class SynonymPairs:
@@ -75,22 +87,26 @@ class SynonymPairs:
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[list[Prompt], list[str]]:
         """Draw ``n`` examples: what the encoder reads and the key to generate."""
+        pairs = self.draw_pairs(n, rng)
+        return [pair.prompt for pair in pairs], [self._kb.key(pair.target) for pair in pairs]
+
+    def draw_pairs(self, n: int, rng: np.random.Generator) -> list[SynonymPair]:
+        """Draw ``n`` examples and what is behind them."""
         items = rng.integers(len(self._keys), size=n)
         kinds = rng.choice(4, size=n, p=self._shares)
         related = self._nearest_synonyms(items, rng)
-        prompts, targets = [], []
+        pairs = []
         for item, kind, other in zip(items.tolist(), kinds.tolist(), related.tolist(), strict=True):
-            name = self._kb.key(int(self._keys[item]))
-            if kind == 0 and other >= 0:
-                prompts.append(Prompt(name))
-                targets.append(self._kb.key(other))
-            elif kind == 3:
-                prompts.append(self._clause(item, rng))
-                targets.append(self._kb.key(other) if other >= 0 else name)
-            else:  # noise, identity, and a synonym asked of a concept that has one name only
-                prompts.append(Prompt(name if kind == 2 else add_noise(name, rng)))
-                targets.append(name)
-        return prompts, targets
+            name = int(self._keys[item])
+            target = other if kind in (0, 3) and other >= 0 else name
+            if kind == 3:
+                prompt = self._clause(item, rng)
+            elif kind == 2 or target != name:
+                prompt = Prompt(self._kb.key(name))
+            else:  # noise, and a synonym asked of a concept that has one name only
+                prompt = Prompt(add_noise(self._kb.key(name), rng))
+            pairs.append(SynonymPair(prompt, name, target))
+        return pairs
 
     def _nearest_synonyms(self, items: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """For each item the key of a synonym among the three most alike, or -1 where the concept has no other name."""

@@ -18,7 +18,7 @@ from genlink.kb import KnowledgeBase
 from genlink.schema import Mention
 from genlink.text import normalise
 
-__all__ = ["LabelledMention", "MentionTargets", "nearest_gold_names"]
+__all__ = ["LabelledMention", "MentionTargets", "nearest_gold_names", "nearest_keys"]
 
 # ANGEL trains on three targets a mention; the nearest is drawn most of the time.
 TARGET_SHARES = (0.7, 0.15, 0.15)
@@ -32,33 +32,42 @@ class LabelledMention:
     keys: tuple[int, ...]
 
 
+def nearest_keys(
+    texts: Sequence[str], options: Sequence[Sequence[int]], kb: KnowledgeBase, top: int
+) -> list[tuple[int, ...]]:
+    """Of each text's ``options``, keys of ``kb``, the ``top`` spelled most like it, the most alike first.
+
+    The measure is the cosine of TF-IDF vectors over character trigrams, fitted to the keys; equal ones come by
+    ascending key.
+    """
+    similarity = NameSimilarity([kb.key(i) for i in range(kb.n_keys)])
+    normalised = [normalise(text, kb.normalisation) for text in texts]
+    surfaces = sorted(set(normalised))
+    index = {surface: i for i, surface in enumerate(surfaces)}
+    text = np.repeat([index[surface] for surface in normalised], [len(keys) for keys in options]).astype(np.int64)
+    name = np.array([key for keys in options for key in keys], dtype=np.int64)
+    likeness = similarity.to_texts(surfaces, text, name) if len(name) else np.zeros(0, dtype=np.float32)
+    nearest, at = [], 0
+    for keys in options:
+        scores = likeness[at : at + len(keys)]
+        at += len(keys)
+        nearest.append(tuple(int(keys[i]) for i in np.lexsort((np.array(keys), -scores))[:top]))
+    return nearest
+
+
 def nearest_gold_names(mentions: Sequence[Mention], kb: KnowledgeBase, top: int = 3) -> list[LabelledMention]:
     """The ``top`` gold names spelled most like each mention; mentions without a gold concept in ``kb`` are left out.
 
     A composite mention that was not split may generate any of its concepts.
     """
-    similarity = NameSimilarity([kb.key(i) for i in range(kb.n_keys)])
     index = {kb.concept_id_at(i): i for i in range(len(kb))}
-    surfaces = sorted({normalise(m.surface, kb.normalisation) for m in mentions})
-    surface_index = {surface: i for i, surface in enumerate(surfaces)}
     golds: list[list[int]] = []
     for mention in mentions:
         resolved = {kb.resolve(concept_id) for concept_id in mention.gold_ids}
         concepts = sorted(index[concept_id] for concept_id in resolved if concept_id is not None)
         golds.append(sorted({key for concept in concepts for key in kb.concept_keys(concept)}))
-    text = np.repeat(
-        [surface_index[normalise(m.surface, kb.normalisation)] for m in mentions], [len(g) for g in golds]
-    ).astype(np.int64)
-    name = np.array([key for gold in golds for key in gold], dtype=np.int64)
-    likeness = similarity.to_texts(surfaces, text, name) if len(name) else np.zeros(0, dtype=np.float32)
-    labelled, at = [], 0
-    for mention, gold in zip(mentions, golds, strict=True):
-        scores = likeness[at : at + len(gold)]
-        at += len(gold)
-        if gold:
-            order = np.lexsort((np.array(gold), -scores))[:top]
-            labelled.append(LabelledMention(mention, tuple(gold[i] for i in order)))
-    return labelled
+    nearest = nearest_keys([mention.surface for mention in mentions], golds, kb, top)
+    return [LabelledMention(mention, keys) for mention, keys in zip(mentions, nearest, strict=True) if keys]
 
 
 class MentionTargets:

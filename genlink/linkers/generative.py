@@ -116,14 +116,24 @@ class GenerativeLinker:
             trie = with_names(self.trie, new, first, self.encoding, self.search.name_tokens)
         return self._over(kb, self.search, trie)
 
+    def with_model(self, model: BartForConditionalGeneration) -> GenerativeLinker:
+        """Another model, of the same tokenizer and training objective, over the same names."""
+        return self._over(self.kb, self.search, self.trie, model)
+
     def with_search(self, search: SearchSettings) -> GenerativeLinker:
         """The same model and names with other search settings."""
         same_names = search.name_tokens == self.search.name_tokens
         return self._over(self.kb, search, trie=self.trie if same_names else None)
 
-    def _over(self, kb: KnowledgeBase, search: SearchSettings, trie: NameTrie | None) -> GenerativeLinker:
+    def _over(
+        self,
+        kb: KnowledgeBase,
+        search: SearchSettings,
+        trie: NameTrie | None,
+        model: BartForConditionalGeneration | None = None,
+    ) -> GenerativeLinker:
         return GenerativeLinker(
-            self.model,
+            model if model is not None else self.model,
             self.tokenizer,
             kb,
             template=self.template,

@@ -1,8 +1,8 @@
 """The training loop: one function, the same on one CPU and on many GPUs.
 
 A step's examples are a function of (seed, step). They are cut into equal shares for the processes and each share into
-micro-batches; losses are sums divided by the step's number of target tokens. So 1 x 8 = 8 x 1 = two processes, and a
-resumed run continues as if it had not stopped.
+micro-batches; losses are sums divided by the size of the whole step. So 1 x 8 = 8 x 1 = two processes, and a resumed
+run continues as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -25,15 +25,14 @@ from tqdm.auto import tqdm
 from transformers import BartForConditionalGeneration
 
 from genlink.config import OptimiserConfig
-from genlink.data.batches import BatchSource, TensorBatch, collate
-from genlink.data.encoding import Example
 from genlink.errors import FormatError, UsageError
 from genlink.files import atomic_file, read_jsonl
 from genlink.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
-from genlink.training.losses import TargetLoss
-from genlink.trie import NameTrie
+from genlink.training.task import Task
 
-__all__ = ["Run", "learning_rate", "shares", "train"]
+__all__ = ["Run", "announce", "learning_rate", "shares", "train"]
+
+E = TypeVar("E")
 
 LOG_EVERY = 25
 
@@ -46,9 +45,7 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
     return config.learning_rate * max(config.floor, left)
 
 
-def shares(
-    examples: Sequence[Example], processes: int, process: int, micro_batch_size: int | None
-) -> list[list[Example]]:
+def shares(examples: Sequence[E], processes: int, process: int, micro_batch_size: int | None) -> list[list[E]]:
     """The micro-batches of one process: its contiguous share of a step, cut to ``micro_batch_size`` examples.
 
     Every process gets as many micro-batches as any other, since their gradients are exchanged together.
@@ -79,16 +76,14 @@ class Run:
 
 def train(
     model: BartForConditionalGeneration,
-    batches: BatchSource,
+    task: Task[E],
     config: OptimiserConfig,
     accelerator: Accelerator,
     *,
-    pad: int,
+    steps: int,
     seed: int,
     output: Path,
     checkpoint_every: int,
-    trie: NameTrie | None = None,
-    full_weight: float = 1.0,
     resume: bool = False,
     score: Callable[[], float] | None = None,
     score_every: int = 0,
@@ -96,10 +91,7 @@ def train(
     save_best: Callable[[], None] | None = None,
     stop_at: int | None = None,
 ) -> Run:
-    """Train ``model`` in place for ``config.steps`` steps and return what was measured.
-
-    Learnt are the target tokens over the whole vocabulary or, given a ``trie`` of all targets, each decision on their
-    ways over the children of its node, and ``full_weight`` times the former.
+    """Train ``model`` in place by ``task`` for ``steps`` steps and return what was measured.
 
     ``score`` is called by every process every ``score_every`` steps and at the end, after the update; it returns the
     same number everywhere, and ``save_best`` is called by the main process when it is the best so far. Metrics go to
@@ -107,8 +99,8 @@ def train(
     ``stop_at`` ends the run early, with a checkpoint, as if it had been interrupted after so many steps.
 
     With ``resume``, goes on from the checkpoint if there is one. Raises UsageError when it was written under another
-    seed, kind of device, precision or ``config`` (but for the size of micro-batches), ModelError when it is of another
-    model or number of processes.
+    seed, kind of device, precision, task, number of steps or ``config`` (but for the size of micro-batches), ModelError
+    when it is of another model or number of processes.
     """
     torch.manual_seed(seed + accelerator.process_index)
     optimiser = torch.optim.AdamW(
@@ -118,8 +110,7 @@ def train(
         weight_decay=config.weight_decay,
         fused=True,
     )
-    objective = TargetLoss(model, full_weight=full_weight, label_smoothing=config.label_smoothing)
-    wrapped, optimiser = accelerator.prepare(objective, optimiser)
+    wrapped, optimiser = accelerator.prepare(task.loss, optimiser)
     run, losses, checkpoint = Run(), _Losses(), output / "checkpoint"
     log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
     # What a resumed run must share with the one that it goes on with; how a step is cut up changes nothing.
@@ -128,51 +119,43 @@ def train(
         "device": accelerator.device.type,
         "precision": accelerator.mixed_precision,
         **config.model_dump(exclude={"micro_batch_size"}),
+        "steps": steps,
+        **task.settings,
     }
-    if trie is not None:
-        settings |= {"objective": "trie", "full_weight": full_weight}
-
-    def tensors(examples: Sequence[Example]) -> TensorBatch:
-        return collate(examples, pad, trie, labelled=full_weight > 0).to(accelerator.device)
-
     if resume:
         if checkpoint.is_dir():
             run, losses = _resumed(checkpoint, model, _inner(optimiser), accelerator, settings)
         log.truncate(run.step)
     clock = _Clock(run)
-    last = min(config.steps, stop_at or config.steps)
+    last = min(steps, stop_at or steps)
 
     def is_over() -> bool:
         return patience is not None and run.without_gain >= patience
 
-    def announce(message: str) -> None:
-        if accelerator.is_main_process:
-            tqdm.write(message, file=sys.stderr)
-
     wrapped.train()
     with tqdm(
-        total=config.steps, initial=run.step, unit="step", disable=not accelerator.is_main_process, dynamic_ncols=True
+        total=steps, initial=run.step, unit="step", disable=not accelerator.is_main_process, dynamic_ncols=True
     ) as bar:
         while run.step < last and not is_over():
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(run.step, config.steps, config)
-            examples = batches.batch(run.step)
-            losses.add(_step(wrapped, optimiser, examples, config, accelerator, tensors))
+                group["lr"] = learning_rate(run.step, steps, config)
+            examples = task.batch(run.step)
+            losses.add(_step(wrapped, optimiser, examples, task, config, accelerator))
             run.step += 1
             run.examples += len(examples)
             clock.read(run)
             bar.update()
-            if run.step % LOG_EVERY == 0 or run.step == config.steps:
+            if run.step % LOG_EVERY == 0 or run.step == steps:
                 loss, rate = losses.take(accelerator), optimiser.param_groups[0]["lr"]
                 bar.set_postfix(loss=f"{loss:.3f}", pairs_s=f"{run.examples / run.seconds:.0f}", refresh=False)
                 log.write(
                     step=run.step, loss=loss, learning_rate=rate, examples=run.examples, seconds=round(run.seconds, 2)
                 )
-            if score is not None and (run.step % score_every == 0 or run.step == config.steps):
+            if score is not None and (run.step % score_every == 0 or run.step == steps):
                 value = score()
                 wrapped.train()
                 log.write(step=run.step, dev_accuracy=value)
-                announce(f"step {run.step}: dev Acc@1 {value:.4f}")
+                announce(accelerator, f"step {run.step}: dev Acc@1 {value:.4f}")
                 if run.best is None or value > run.best:
                     run.best, run.best_step, run.without_gain = value, run.step, 0
                     if save_best is not None and accelerator.is_main_process:
@@ -183,29 +166,33 @@ def train(
                 clock.read(run)
                 _checkpoint(checkpoint, model, _inner(optimiser), accelerator, settings, run, losses)
     if is_over():
-        announce(f"step {run.step}: no better dev score in {patience} scorings, stopped")
+        announce(accelerator, f"step {run.step}: no better dev score in {patience} scorings, stopped")
     accelerator.wait_for_everyone()
     return run
+
+
+def announce(accelerator: Accelerator, message: str) -> None:
+    """Say something once, above any progress bar."""
+    if accelerator.is_main_process:
+        tqdm.write(message, file=sys.stderr)
 
 
 def _step(
     model: torch.nn.Module,
     optimiser: Any,
-    examples: Sequence[Example],
+    examples: Sequence[E],
+    task: Task[E],
     config: OptimiserConfig,
     accelerator: Accelerator,
-    tensors: Callable[[Sequence[Example]], TensorBatch],
 ) -> float:
-    """One optimiser step; this process's part of the mean loss per target token."""
-    # All of them, under any objective: then losses compare, `full_weight` is a ratio of log-likelihoods, and every
-    # process knows the divisor.
-    tokens = sum(len(e.target) for e in examples)
+    """One optimiser step; this process's part of the mean loss."""
+    size = task.size(examples)
     micro_batches = shares(examples, accelerator.num_processes, accelerator.process_index, config.micro_batch_size)
     total = torch.zeros((), device=accelerator.device)
     for i, micro_batch in enumerate(micro_batches):
         last = i == len(micro_batches) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
-            loss = model(tensors(micro_batch)) / tokens
+            loss = model(task.collate(micro_batch).to(accelerator.device)) / size
             # Gradients are averaged over the processes, while our loss is a sum over them.
             accelerator.backward(loss * accelerator.num_processes)
         total += loss.detach()

@@ -9,7 +9,7 @@ from transformers import BartForConditionalGeneration
 from genlink.data.batches import IGNORED, TensorBatch
 from genlink.data.decisions import Decisions
 
-__all__ = ["TargetLoss", "target_loss", "trie_loss"]
+__all__ = ["TargetLoss", "target_loss", "trie_log_probs", "trie_loss"]
 
 
 class TargetLoss(torch.nn.Module):
@@ -72,8 +72,15 @@ def trie_loss(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, de
     ``bias`` (vocabulary,) are those of the head, of which only the tokens that compete are read. A scalar, at most
     what :func:`target_loss` gives for the same tokens: the sum over fewer of them is smaller.
     """
+    return -trie_log_probs(hidden, weight, bias, decisions).sum()
+
+
+def trie_log_probs(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, decisions: Decisions
+) -> torch.Tensor:
+    """The log-probability of the right child at each place (nats), shape (places,), in float32; see ``trie_loss``."""
     # One product with all that competes anywhere: gathered row by row, the weights would be copied for every place.
     logits = F.linear(hidden, weight.index_select(0, decisions.tokens)).float() + bias[decisions.tokens].float()
     if decisions.is_child is not None:
         logits = logits.masked_fill(~decisions.is_child, -torch.inf)
-    return F.cross_entropy(logits, decisions.chosen, reduction="sum")
+    return -F.cross_entropy(logits, decisions.chosen, reduction="none")

@@ -14,6 +14,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.training import loop
 from genlink.training.loop import Run, train
 from genlink.training.losses import TargetLoss
+from genlink.training.task import target_task
 
 
 class PulledPlugError(Exception):
@@ -44,12 +45,20 @@ def run(make_model, batches, optimiser_config, accelerator, tokenizer):
     def start(output: Path, *, model=None, source=None, dropout: float = 0.0, config=None, seed: int = 0, **options):
         model = model if model is not None else make_model(dropout)
         settings = {"checkpoint_every": 3, **options}
+        objective = {key: settings.pop(key) for key in ("trie", "full_weight") if key in settings}
+        config = config or optimiser_config()
         done = train(
             model,
-            source or batches,
-            config or optimiser_config(),
+            target_task(
+                model,
+                source or batches,
+                tokenizer.pad_token_id,
+                label_smoothing=config.label_smoothing,
+                **objective,
+            ),
+            config,
             accelerator,
-            pad=tokenizer.pad_token_id,
+            steps=config.steps,
             seed=seed,
             output=output,
             **settings,

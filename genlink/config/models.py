@@ -1,33 +1,28 @@
-"""Training recipes: YAML files read into models that refuse what they do not know.
+"""What a recipe may say.
 
-A recipe is complete: it inherits from nothing, and what it leaves out has the default written here.
+It is complete: it inherits from nothing, and what it leaves out has the default written here.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from genlink.errors import UsageError
-from genlink.files import require_file
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "CorpusConfig",
     "DevConfig",
     "FinetuneConfig",
+    "FoldConfig",
+    "HarvestConfig",
     "ModelConfig",
     "ModelShape",
     "OptimiserConfig",
     "PairsConfig",
+    "PreferenceConfig",
     "SearchConfig",
     "TemplateConfig",
     "TrainConfig",
-    "read_train_config",
 ]
 
 
@@ -64,6 +59,8 @@ class ModelConfig(_Strict):
     """A fresh model of this shape."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout of hidden states and attention while training."""
+    gradient_checkpointing: bool = False
+    """Compute the layers again in the backward pass instead of keeping what they gave: less memory, more time."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelConfig:
@@ -111,10 +108,25 @@ class PairsConfig(_Strict):
         return self
 
 
+class FoldConfig(_Strict):
+    """One of several parts that the mentions of a corpus are cut into; mentions of equal text are in one part."""
+
+    fold: int = Field(ge=0)
+    of: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _is_a_fold(self) -> FoldConfig:
+        if self.fold >= self.of:
+            raise ValueError(f"fold {self.fold} of {self.of}: folds count from 0 to {self.of - 1}")
+        return self
+
+
 class CorpusConfig(_Strict):
     """The labelled mentions to learn from."""
 
     train: list[str] = Field(min_length=1)
+    leave_out: FoldConfig | None = None
+    """Mentions not to learn from: those of one fold."""
     types: list[str] = []
     """Only mentions of these types; all when empty."""
     abbreviations: bool = True
@@ -138,12 +150,78 @@ class FinetuneConfig(_Strict):
     """How many of the gold names most like the mention are generated."""
 
 
+class HarvestConfig(_Strict):
+    """Which right and wrong names a preference stage learns from (see genlink.training.harvest)."""
+
+    source: Literal["corpus", "crossfit", "kb", "tfidf"] = "corpus"
+    """corpus: what the model answers to its training mentions. crossfit: what models answer that were fine-tuned
+    without the mention's text. kb: what the model answers to names and disturbed names of the knowledge bases of pairs.
+    tfidf: no answers; to a name of the knowledge bases of pairs, the names of other concepts spelled most like it."""
+    k: int = Field(5, ge=2)
+    """Names of a list."""
+    queries: int = Field(20_000, ge=1)
+    """kb, tfidf: how many names are asked for, anew in each round."""
+    folds: int = Field(4, ge=2)
+    """crossfit: how many models are fine-tuned, each without one fold of the mentions."""
+    finetune: str | None = None
+    """crossfit: the recipe that they are fine-tuned by, that of the stage before."""
+    fold_models: str | None = None
+    """crossfit: the directory that keeps them; folds in the output when left out."""
+
+    @model_validator(mode="after")
+    def _crossfit_has_a_recipe(self) -> HarvestConfig:
+        if (self.source == "crossfit") != (self.finetune is not None):
+            raise ValueError("source crossfit, and no other, needs finetune: the recipe of its models")
+        return self
+
+
+class PreferenceConfig(_Strict):
+    """What is learnt from right and wrong names (see genlink.training.preferences), and how often anew."""
+
+    loss: Literal["dpo", "simpo", "marginal", "likelihood"] = "marginal"
+    """dpo, simpo: pairs of names; marginal: the share of the right names in a list; likelihood: the control, which
+    learns the first right name of a list and nothing from the wrong ones."""
+    nll: float = Field(0.0, ge=0)
+    """dpo, simpo, marginal: so much of the negative log-likelihood, a token, of the right name is added."""
+    beta: float | None = Field(None, gt=0)
+    """dpo, simpo: the scale of differences; 0.1 for dpo and 2 for simpo when left out."""
+    margin: float = Field(1.0, ge=0)
+    """simpo: by how much, times beta already, the right name should win."""
+    pairs: Literal["misordered", "all", "hardest"] = "misordered"
+    """dpo, simpo: which pairs of a list are learnt from (see genlink.data.preferences)."""
+    no_answer: Literal["skip", "nearest"] = "nearest"
+    """What becomes of a list without a right name: left out, or given the gold names spelled most like the mention."""
+    repetition: float = Field(0.5, ge=0, le=1)
+    """A mention that the corpus has n times counts n ** repetition times an epoch: 0 once, 1 as often as it occurs."""
+    epochs: float = Field(1.0, gt=0)
+    """How often a round reads its lists, where optimiser.steps does not say how long it takes."""
+    rounds: int = Field(1, ge=1)
+    """How often names are harvested and learnt from; dev.patience may end it earlier."""
+    reference: str | None = None
+    """dpo: a model directory, the reference in all rounds; the model that the stage begins with when left out."""
+    refresh_reference: bool = False
+    """dpo: the reference is the model that a round begins with."""
+
+    @model_validator(mode="after")
+    def _settings_fit_the_loss(self) -> PreferenceConfig:
+        if self.loss != "dpo" and (self.reference or self.refresh_reference):
+            raise ValueError(f"loss {self.loss} has no reference: leave out reference and refresh_reference")
+        if self.reference and self.refresh_reference:
+            raise ValueError("give a reference, or refresh_reference, not both")
+        if self.loss not in ("dpo", "simpo") and self.beta is not None:
+            raise ValueError(f"loss {self.loss} has no beta: leave it out")
+        if self.loss == "likelihood" and self.nll:
+            raise ValueError("loss likelihood is the likelihood already: leave out nll")
+        return self
+
+
 class OptimiserConfig(_Strict):
     """AdamW with linear warm-up and linear decay to a floor."""
 
-    steps: int = Field(ge=1)
+    steps: int | None = Field(None, ge=1)
+    """Preference: those of each round, as many as read its lists preference.epochs times when left out."""
     batch_size: int = Field(192, ge=1)
-    """Examples of one optimiser step, over all processes."""
+    """Examples of one optimiser step, over all processes; in a preference stage, lists."""
     micro_batch_size: int | None = Field(None, ge=1)
     """Examples that one process reads at once; the rest of its share is accumulated. All at once when empty."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -164,7 +242,7 @@ class DevConfig(_Strict):
     corpus: str
     types: list[str] = []
     every: int = Field(250, ge=1)
-    """Steps between two scorings; the last step is always scored."""
+    """Steps between two scorings; the last step is always scored. A preference stage is scored after each round."""
     limit: int | None = Field(None, ge=1)
     """Score only so many mentions, evenly spread."""
     patience: int | None = Field(None, ge=1)
@@ -186,7 +264,7 @@ class SearchConfig(_Strict):
 class TrainConfig(_Strict):
     """One training stage."""
 
-    stage: Literal["pretrain", "finetune"]
+    stage: Literal["pretrain", "finetune", "preference"]
     output: str
     """Directory for the model, the metrics and the checkpoint."""
     knowledge_base: list[str] = Field(min_length=1)
@@ -202,6 +280,8 @@ class TrainConfig(_Strict):
     pairs: PairsConfig = PairsConfig()
     corpus: CorpusConfig | None = None
     finetune: FinetuneConfig | None = None
+    harvest: HarvestConfig | None = None
+    preference: PreferenceConfig | None = None
     dev: DevConfig | None = None
     search: SearchConfig = SearchConfig()
     target_tokens: int = Field(64, ge=4)
@@ -214,12 +294,26 @@ class TrainConfig(_Strict):
 
     @model_validator(mode="after")
     def _stage_has_what_it_needs(self) -> TrainConfig:
-        if self.stage == "finetune" and self.corpus is None:
-            raise ValueError("stage finetune needs corpus")
-        if self.stage == "pretrain" and (self.corpus is not None or self.finetune is not None):
-            raise ValueError("stage pretrain reads no corpus: leave out corpus and finetune")
-        if self.stage == "pretrain" and self.pairs.training_names:
-            raise ValueError("stage pretrain has no training mentions: leave out pairs.training_names")
+        source = (self.harvest or HarvestConfig()).source if self.stage == "preference" else None
+        if self.stage == "finetune" or source in ("corpus", "crossfit"):
+            if self.corpus is None:
+                raise ValueError(f"stage {self.stage} needs corpus")
+        elif self.corpus is not None:
+            raise ValueError(f"stage {self.stage}{f' from {source}' if source else ''} reads no corpus: leave it out")
+        if self.stage != "finetune" and self.finetune is not None:
+            raise ValueError(f"finetune is not of stage {self.stage}: leave it out")
+        if self.stage != "preference" and (self.harvest or self.preference):
+            raise ValueError(f"harvest and preference are not of stage {self.stage}: leave them out")
+        if self.stage != "preference" and self.optimiser.steps is None:
+            raise ValueError(f"stage {self.stage} needs optimiser.steps")
+        if self.stage == "preference" and self.model.checkpoint is None:
+            raise ValueError("stage preference needs model.checkpoint: a model that answers already")
+        if self.stage == "preference" and self.optimiser.label_smoothing:
+            raise ValueError("stage preference knows no optimiser.label_smoothing: leave it out")
+        if self.stage != "finetune" and self.pairs.training_names:
+            raise ValueError(f"stage {self.stage} has no use for pairs.training_names: leave it out")
+        if self.stage == "preference" and self.full_weight:
+            raise ValueError("stage preference knows no full_weight: leave it out")
         if self.objective == "full" and self.full_weight:
             raise ValueError("full_weight adds to objective trie: choose that, or leave out full_weight")
         if self.objective == "trie" and self.optimiser.label_smoothing and not self.full_weight:
@@ -232,80 +326,3 @@ class TrainConfig(_Strict):
         if shape and template.prefix_tokens + self.target_tokens + 1 > shape.max_positions:
             raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
         return self
-
-
-def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first.
-
-    Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one.
-    """
-    path = require_file(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text.") from None
-    except (yaml.YAMLError, ValueError) as error:  # the latter for what looks like a date and is none
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UsageError(f"{where}: not YAML ({getattr(error, 'problem', None) or 'unreadable'}).") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: expected keys and values, such as `stage: pretrain`.")
-    for change in changes:
-        _change(values, change)
-    where = f"{path} with {', '.join(changes)}" if changes else f"{path}"
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error)}") from None
-
-
-def _change(values: dict[str, Any], change: str) -> None:
-    """Carry out ``section.key=value`` on the values of a recipe; the value is YAML."""
-    key, equals, text = change.partition("=")
-    *sections, last = key.strip().split(".")
-    if not equals or not all([*sections, last]):
-        raise UsageError(f"{change!r}: expected KEY=VALUE, such as seed=1 or optimiser.steps=100.")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise UsageError(
-            f"{change!r}: {text!r} is not a YAML value. Put a text with special signs in quotes."
-        ) from None
-    section = values
-    for name in sections:
-        if not isinstance(section.get(name), dict):
-            section[name] = {}  # a section that the recipe leaves out has defaults
-        section = section[name]
-    section[last] = value
-
-
-def _explain(error: ValidationError) -> str:
-    """The most telling problem of a validation error in one line, and how many more there are."""
-    problems = error.errors(include_url=False)
-    # A key that is not known explains one that is missing: it may be the same, misspelt.
-    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key `{key}`."
-        known = _known_keys(first["loc"][:-1])
-        if close := difflib.get_close_matches(str(first["loc"][-1]), known, n=1):
-            message += f" Did you mean `{close[0]}`?"
-        elif known:
-            message += f" Known here: {', '.join(known)}."
-    elif first["type"] == "missing":
-        message = f"missing key `{key}`."
-    elif first["type"] == "value_error":
-        message = f"{key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}."
-    else:
-        message = f"`{key}`: {first['msg']}, found {first['input']!r}."
-    return message + (f" (And {len(problems) - 1} more.)" if len(problems) > 1 else "")
-
-
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the model at ``location`` has."""
-    model: type[BaseModel] = TrainConfig
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        choices = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)

@@ -1,0 +1,161 @@
+"""The harvest: what models answer to questions whose right answers are known, as lists of right and wrong names.
+
+    corpus      training mentions, answered by the model that is trained on (ANGEL, arXiv 2408.16493)
+    crossfit    training mentions, each answered by a model that was fine-tuned without any mention of its text: one
+                that has fitted its mentions makes few mistakes on them to learn from
+    kb          names of a knowledge base, answered by the model while the name itself is withheld, and disturbed names
+    tfidf       the same questions without a model: one right name, and the names of other concepts spelled most like it
+                (ANGEL's negative-aware pre-training)
+
+Questions are answered in chunks of fixed size, shared out among the processes; a finished chunk is a file. So the
+harvest does not depend on how many processes there are, and an interrupted one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from genlink.data.answers import Answer, AnswerList, read_answers, write_answers
+from genlink.data.encoding import Prompt
+from genlink.data.negatives import nearest_other_names
+from genlink.data.synonyms import SynonymPairs
+from genlink.errors import CorpusError
+from genlink.kb import KnowledgeBase
+from genlink.linkers.generative import GenerativeLinker
+from genlink.schema import Mention
+
+__all__ = ["Query", "answer_queries", "harvest", "mention_queries", "name_queries", "tfidf_answers"]
+
+logger = logging.getLogger(__name__)
+
+# Queries of a file. Part of what a harvest is: other batches would change the last bits of the scores.
+CHUNK = 512
+# Names of other concepts that are looked up beyond those wanted, since some turn out to be names of a gold concept.
+SPARE_NEGATIVES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question with a known answer.
+
+    ``gold``: ids of concepts of the knowledge base that is searched. ``count``: how often the corpus asks it.
+    ``withheld``: the key of a name that does not count as an answer, since it is the question. ``target``: the key of a
+    right name.
+    """
+
+    prompt: Prompt
+    gold: tuple[str, ...]
+    count: int = 1
+    withheld: int | None = None
+    target: int | None = None
+
+
+def mention_queries(mentions: Sequence[Mention], linker: GenerativeLinker, corpus: str) -> list[Query]:
+    """Training mentions as questions, those that read alike and mean the same as one.
+
+    Mentions without a gold concept in the dictionary are left out, with a warning. Raises CorpusError, which names the
+    ``corpus``, if that leaves none.
+    """
+    counts: dict[tuple[Prompt, tuple[str, ...]], int] = {}
+    unknown = 0
+    for mention in mentions:
+        gold = tuple(sorted({i for i in map(linker.kb.resolve, mention.gold_ids) if i is not None}))
+        if not gold:
+            unknown += 1
+            continue
+        question = linker.encoding.prompt(mention), gold
+        counts[question] = counts.get(question, 0) + 1
+    if not counts:
+        raise CorpusError(f"{corpus}: no mention has a gold concept in the dictionary, so there is nothing to harvest.")
+    if unknown:
+        logger.warning("%s: %d of %d mentions have no gold concept in the dictionary", corpus, unknown, len(mentions))
+    return [Query(prompt, gold, count) for (prompt, gold), count in counts.items()]
+
+
+def name_queries(pairs: SynonymPairs, kb: KnowledgeBase, n: int, rng: np.random.Generator) -> list[Query]:
+    """``n`` drawn names as questions, equal ones as one.
+
+    Of a name that is asked as it is, or in a clause, another name is the answer, and so it is withheld itself. The
+    concepts of an ambiguous name are all gold.
+    """
+    queries: dict[tuple[Prompt, int], Query] = {}
+    for pair in pairs.draw_pairs(n, rng):
+        gold = tuple(kb.concept_id_at(i) for i in kb.key_concepts(pair.name))
+        withheld = pair.name if pair.target != pair.name else None
+        query = queries.get((pair.prompt, pair.target)) or Query(pair.prompt, gold, 0, withheld, pair.target)
+        queries[pair.prompt, pair.target] = replace(query, count=query.count + 1)
+    return list(queries.values())
+
+
+def answer_queries(linker: GenerativeLinker, queries: Sequence[Query], k: int) -> list[AnswerList]:
+    """The ``k`` best names that the linker's search finds for each question."""
+    mentions = [Mention.in_context(q.prompt.left, q.prompt.surface, q.prompt.right) for q in queries]
+    spare = any(query.withheld is not None for query in queries)
+    lists = []
+    for query, result in zip(queries, linker.find(mentions, k + spare), strict=True):
+        found = [name for name in result.names if name.name != query.withheld][:k]
+        answers = [
+            Answer(linker.kb.key(f.name), _is_right(linker.kb, f.name, query.gold), round(f.score, 4)) for f in found
+        ]
+        lists.append(AnswerList(query.prompt, query.gold, tuple(answers), query.count))
+    return lists
+
+
+def tfidf_answers(kb: KnowledgeBase, queries: Sequence[Query], k: int, *, progress: bool = False) -> list[AnswerList]:
+    """The right name of each question, and the ``k - 1`` names of other concepts spelled most like it."""
+    targets = np.array([query.target for query in queries], dtype=np.int64)
+    keys, which = np.unique(targets, return_inverse=True)
+    near = nearest_other_names(kb, k - 1 + SPARE_NEGATIVES, keys=keys, progress=progress)[which]
+    lists = []
+    for query, row in zip(queries, near.tolist(), strict=True):
+        assert query.target is not None  # queries from names have it
+        wrong = [key for key in row if key >= 0 and not _is_right(kb, key, query.gold)][: k - 1]
+        answers = [Answer(kb.key(query.target), True), *(Answer(kb.key(key), False) for key in wrong)]
+        lists.append(AnswerList(query.prompt, query.gold, tuple(answers), query.count))
+    return lists
+
+
+def _is_right(kb: KnowledgeBase, key: int, gold: Sequence[str]) -> bool:
+    return any(kb.concept_id_at(concept) in gold for concept in kb.key_concepts(key))
+
+
+def harvest(
+    path: Path,
+    groups: Sequence[Sequence[Query]],
+    answer: Callable[[int, Sequence[Query]], list[AnswerList]],
+    accelerator: Accelerator,
+) -> list[AnswerList]:
+    """Answer all questions into one file, ``path``, and read it; a finished one is only read.
+
+    ``answer(group, queries)`` answers questions of a group; no chunk holds questions of two. Every process calls this
+    with the same questions and gets all lists, in their order.
+    """
+    if not path.exists():
+        chunks = [
+            (group, queries[start : start + CHUNK])
+            for group, queries in enumerate(groups)
+            for start in range(0, len(queries), CHUNK)
+        ]
+        folder = path.with_suffix(".parts")
+        files = [folder / f"{number:06}.jsonl" for number in range(len(chunks))]
+        mine = range(accelerator.process_index, len(chunks), accelerator.num_processes)
+        main = accelerator.is_main_process
+        with tqdm(total=len(mine), unit="chunk", desc="harvest", disable=not main, dynamic_ncols=True) as bar:
+            for number in mine:
+                if not files[number].exists():
+                    write_answers(files[number], answer(*chunks[number]))
+                bar.update()
+        accelerator.wait_for_everyone()
+        if main:
+            write_answers(path, (item for file in files for item in read_answers(file)))
+            shutil.rmtree(folder)
+        accelerator.wait_for_everyone()
+    return read_answers(path)

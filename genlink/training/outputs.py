@@ -1,0 +1,100 @@
+"""The output directory of a run: whose it is, who may go on with it, and the record of what was done."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from genlink.config import TrainConfig
+from genlink.errors import UsageError
+from genlink.evaluation.results import result_record
+from genlink.files import read_json, write_json
+from genlink.linkers.generative import GenerativeLinker
+from genlink.training.loop import Run
+
+__all__ = ["check_recipe", "claim", "recipe_change", "refuse_to_mix", "run_record"]
+
+
+def refuse_to_mix(output: Path) -> None:
+    if any((output / name).exists() for name in ("metrics.jsonl", "checkpoint", "model", "round-1")):
+        raise UsageError(
+            f"{output}: holds an earlier run. Add --resume to go on with it, or --overwrite to start anew."
+        )
+
+
+def check_recipe(output: Path, config: TrainConfig) -> None:
+    """Refuse to go on with a run of another recipe."""
+    if change := recipe_change(output, config):
+        raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
+
+
+def recipe_change(output: Path, config: TrainConfig) -> str | None:
+    """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there.
+
+    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt.
+    """
+    if not (output / "config.json").exists():
+        return None
+    try:  # as a recipe: one written before a key was there had its default
+        begun = TrainConfig.model_validate(read_json(output / "config.json"))
+    except ValueError:
+        return "a recipe that this version cannot read"
+    saved, wanted = (_comparable(recipe.model_dump()) for recipe in (begun, config))
+    for key in sorted(saved.keys() | wanted.keys()):
+        if saved.get(key) != wanted.get(key):
+            return f"{key} {saved.get(key)}, the recipe now has {wanted.get(key)}"
+    return None
+
+
+def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
+    optimiser = {key: value for key, value in recipe["optimiser"].items() if key != "micro_batch_size"}
+    kept = {
+        key: value
+        for key, value in recipe.items()
+        if key not in ("output", "checkpoint_every", "dev", "search", "optimiser")
+    }
+    return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
+
+
+def claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
+    """Make the output directory ours."""
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        if overwrite:
+            _remove_run(output)
+        output.mkdir(parents=True, exist_ok=True)
+        write_json(output / "config.json", config.model_dump())
+    accelerator.wait_for_everyone()
+
+
+def _remove_run(output: Path) -> None:
+    """Delete what an earlier run of this recipe left, and nothing else."""
+    for name in ("metrics.jsonl", "run.json", "config.json"):
+        (output / name).unlink(missing_ok=True)
+    # Not the models of folds: runs of their own, used again where their recipe is the same.
+    for path in (output / "checkpoint", output / "model", *output.glob("round-*")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def run_record(config: TrainConfig, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
+    """A result file of a run as it begins: recipe, data, code. Its dev score steers it, and so is no result."""
+    corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
+    return result_record(
+        command=sys.argv,
+        data=dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora]),
+        seed=config.seed,
+        n=0,
+        settings={
+            "name": config.output,
+            "recipe": config.model_dump(),
+            "processes": processes,
+            "linker": linker.describe(),
+            "run": dataclasses.asdict(Run()),
+        },
+        metrics={},
+    )
