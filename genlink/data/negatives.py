@@ -1,0 +1,2 @@
+def nearest_other_names(kb, top, *, keys=None, progress=False):
+    raise NotImplementedError
