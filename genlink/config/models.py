@@ -165,6 +165,8 @@ class HarvestConfig(_Strict):
     """crossfit: how many models are fine-tuned, each without one fold of the mentions."""
     finetune: str | None = None
     """crossfit: the recipe that they are fine-tuned by, that of the stage before."""
+    fold_steps: int | None = Field(None, ge=1)
+    """crossfit: fine-tune them for so many steps instead of the recipe's: they need not be good, only honest."""
     fold_models: str | None = None
     """crossfit: the directory that keeps them; folds in the output when left out."""
 

@@ -114,10 +114,14 @@ def fold_recipe(config: TrainConfig, fold: int) -> TrainConfig:
     settings = config.harvest
     assert settings is not None and settings.finetune is not None and config.corpus is not None  # of source crossfit
     recipe = read_train_config(settings.finetune)
+    optimiser = recipe.optimiser
+    if settings.fold_steps is not None:
+        optimiser = optimiser.model_copy(update={"steps": settings.fold_steps})
     return recipe.model_copy(
         update={
             "output": str(fold_directory(config, fold)),
             "corpus": config.corpus.model_copy(update={"leave_out": FoldConfig(fold=fold, of=settings.folds)}),
+            "optimiser": optimiser,
             "dev": None,  # nothing is chosen: the mentions left out are for the harvest
             "precision": config.precision,
         }
