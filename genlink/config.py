@@ -5,16 +5,13 @@ A recipe is complete: it inherits from nothing, and what it leaves out has the d
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from genlink.errors import UsageError
-from genlink.files import require_file
+from genlink.strict import Strict, read_strict
 
 __all__ = [
     "CorpusConfig",
@@ -31,11 +28,7 @@ __all__ = [
 ]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
-
-
-class ModelShape(_Strict):
+class ModelShape(Strict):
     """The size of a BART trained from scratch, tokenizer included."""
 
     width: int = Field(256, ge=8)
@@ -55,7 +48,7 @@ class ModelShape(_Strict):
         return self
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """Where the weights come from: exactly one of the two."""
 
     checkpoint: str | None = None
@@ -72,7 +65,7 @@ class ModelConfig(_Strict):
         return self
 
 
-class TemplateConfig(_Strict):
+class TemplateConfig(Strict):
     """See genlink.templates.Template."""
 
     start: str = "START"
@@ -89,10 +82,10 @@ class TemplateConfig(_Strict):
         return self
 
 
-class PairsConfig(_Strict):
+class PairsConfig(Strict):
     """Pre-training pairs: which knowledge bases they are drawn from, and the mix (see genlink.data.synonyms)."""
 
-    sources: list[str] = []
+    sources: list[str] = Field([])
     """Knowledge bases to draw pairs from; the dictionary itself when empty."""
     synonym: float = Field(0.5, ge=0)
     noise: float = Field(0.35, ge=0)
@@ -111,11 +104,11 @@ class PairsConfig(_Strict):
         return self
 
 
-class CorpusConfig(_Strict):
+class CorpusConfig(Strict):
     """The labelled mentions to learn from."""
 
     train: list[str] = Field(min_length=1)
-    types: list[str] = []
+    types: list[str] = Field([])
     """Only mentions of these types; all when empty."""
     abbreviations: bool = True
     """Expand abbreviations that the document defines."""
@@ -125,7 +118,7 @@ class CorpusConfig(_Strict):
     """Split composite mentions where the number of parts agrees with the number of gold concepts."""
 
 
-class FinetuneConfig(_Strict):
+class FinetuneConfig(Strict):
     """How mentions become examples (see genlink.data.targets)."""
 
     replay: float = Field(0.5, ge=0, lt=1)
@@ -138,7 +131,7 @@ class FinetuneConfig(_Strict):
     """How many of the gold names most like the mention are generated."""
 
 
-class OptimiserConfig(_Strict):
+class OptimiserConfig(Strict):
     """AdamW with linear warm-up and linear decay to a floor."""
 
     steps: int = Field(ge=1)
@@ -158,11 +151,11 @@ class OptimiserConfig(_Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
-class DevConfig(_Strict):
+class DevConfig(Strict):
     """Scoring by real linking while training."""
 
     corpus: str
-    types: list[str] = []
+    types: list[str] = Field([])
     every: int = Field(250, ge=1)
     """Steps between two scorings; the last step is always scored."""
     limit: int | None = Field(None, ge=1)
@@ -173,7 +166,7 @@ class DevConfig(_Strict):
     """Which model is saved: that with the best Acc@1, or that of the last step, where few mentions are scored."""
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """How the model searches while it is scored, and afterwards: see genlink.linkers.search_settings."""
 
     search: Literal["beam", "exact"] = "beam"
@@ -183,7 +176,7 @@ class SearchConfig(_Strict):
     batch_size: int = Field(32, ge=1)
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """One training stage."""
 
     stage: Literal["pretrain", "finetune"]
@@ -233,79 +226,22 @@ class TrainConfig(_Strict):
             raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
         return self
 
+    def first_difference(self, other: TrainConfig) -> tuple[str, Any, Any] | None:
+        """The first key by which ``other`` would learn something else, with the values of both; None if it would not.
+
+        Where a run writes, how it cuts its batches and how it is scored may differ: none of these decides what is
+        learnt.
+        """
+        one, two = self._learning(), other._learning()
+        keys = sorted(one.keys() | two.keys())
+        return next(((key, one.get(key), two.get(key)) for key in keys if one.get(key) != two.get(key)), None)
+
+    def _learning(self) -> dict[str, Any]:
+        kept = self.model_dump(exclude={"output", "checkpoint_every", "dev", "search", "optimiser"})
+        optimiser = self.optimiser.model_dump(exclude={"micro_batch_size"})
+        return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
+
 
 def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first.
-
-    Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one.
-    """
-    path = require_file(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text.") from None
-    except (yaml.YAMLError, ValueError) as error:  # the latter for what looks like a date and is none
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UsageError(f"{where}: not YAML ({getattr(error, 'problem', None) or 'unreadable'}).") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: expected keys and values, such as `stage: pretrain`.")
-    for change in changes:
-        _change(values, change)
-    where = f"{path} with {', '.join(changes)}" if changes else f"{path}"
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error)}") from None
-
-
-def _change(values: dict[str, Any], change: str) -> None:
-    """Carry out ``section.key=value`` on the values of a recipe; the value is YAML."""
-    key, equals, text = change.partition("=")
-    *sections, last = key.strip().split(".")
-    if not equals or not all([*sections, last]):
-        raise UsageError(f"{change!r}: expected KEY=VALUE, such as seed=1 or optimiser.steps=100.")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise UsageError(
-            f"{change!r}: {text!r} is not a YAML value. Put a text with special signs in quotes."
-        ) from None
-    section = values
-    for name in sections:
-        if not isinstance(section.get(name), dict):
-            section[name] = {}  # a section that the recipe leaves out has defaults
-        section = section[name]
-    section[last] = value
-
-
-def _explain(error: ValidationError) -> str:
-    """The most telling problem of a validation error in one line, and how many more there are."""
-    problems = error.errors(include_url=False)
-    # A key that is not known explains one that is missing: it may be the same, misspelt.
-    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key `{key}`."
-        known = _known_keys(first["loc"][:-1])
-        if close := difflib.get_close_matches(str(first["loc"][-1]), known, n=1):
-            message += f" Did you mean `{close[0]}`?"
-        elif known:
-            message += f" Known here: {', '.join(known)}."
-    elif first["type"] == "missing":
-        message = f"missing key `{key}`."
-    elif first["type"] == "value_error":
-        message = f"{key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}."
-    else:
-        message = f"`{key}`: {first['msg']}, found {first['input']!r}."
-    return message + (f" (And {len(problems) - 1} more.)" if len(problems) > 1 else "")
-
-
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the model at ``location`` has."""
-    model: type[BaseModel] = TrainConfig
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        choices = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
+    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first; see ``read_strict``."""
+    return read_strict(path, TrainConfig, changes)

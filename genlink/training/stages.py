@@ -28,7 +28,7 @@ from genlink.evaluation import PRESETS, score_outcomes, to_record, training_name
 from genlink.evaluation.results import result_record
 from genlink.files import read_json, write_json
 from genlink.kb import KnowledgeBase
-from genlink.kb.load import load_kb
+from genlink.kb.load import load_merged
 from genlink.linkers.bart import fresh_bart, load_bart, set_dropout
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import saved_normaliser, saved_template
@@ -68,7 +68,7 @@ def run_stage(
     if max_steps is not None:
         optimiser = optimiser.model_copy(update={"steps": min(max_steps, optimiser.steps)})
 
-    dictionary = _merged(config.knowledge_base)
+    dictionary = load_merged(config.knowledge_base)
     sources = _pair_source(config.pairs, dictionary)
     template = _template(config)
     _compare_objectives(config)
@@ -152,10 +152,7 @@ def _refuse_to_mix(output: Path) -> None:
 
 
 def _check_recipe(output: Path, config: TrainConfig) -> None:
-    """Refuse to go on with a run of another recipe.
-
-    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt.
-    """
+    """Refuse to go on with a run of a recipe that learns something else."""
     if not (output / "config.json").exists():
         return
     try:  # as a recipe: one written before a key was there had its default
@@ -164,23 +161,12 @@ def _check_recipe(output: Path, config: TrainConfig) -> None:
         raise UsageError(
             f"{output}: was begun with a recipe that this version cannot read. Start anew with --overwrite."
         ) from None
-    saved, wanted = (_comparable(recipe.model_dump()) for recipe in (begun, config))
-    for key in sorted(saved.keys() | wanted.keys()):
-        if saved.get(key) != wanted.get(key):
-            raise UsageError(
-                f"{output}: was begun with {key} {saved.get(key)}, the recipe now has {wanted.get(key)}. "
-                "Go back to that, or start anew with --overwrite."
-            )
-
-
-def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
-    optimiser = {key: value for key, value in recipe["optimiser"].items() if key != "micro_batch_size"}
-    kept = {
-        key: value
-        for key, value in recipe.items()
-        if key not in ("output", "checkpoint_every", "dev", "search", "optimiser")
-    }
-    return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
+    if difference := begun.first_difference(config):
+        key, then, now = difference
+        raise UsageError(
+            f"{output}: was begun with {key} {then}, the recipe now has {now}. "
+            "Go back to that, or start anew with --overwrite."
+        )
 
 
 def _claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
@@ -202,13 +188,8 @@ def _remove_run(output: Path) -> None:
         shutil.rmtree(output / name, ignore_errors=True)
 
 
-def _merged(paths: Sequence[str]) -> KnowledgeBase:
-    kbs = [load_kb(locate(path)) for path in paths]
-    return kbs[0] if len(kbs) == 1 else KnowledgeBase.merge(kbs)
-
-
 def _pair_source(pairs: PairsConfig, dictionary: KnowledgeBase) -> KnowledgeBase:
-    return _merged(pairs.sources) if pairs.sources else dictionary
+    return load_merged(pairs.sources) if pairs.sources else dictionary
 
 
 def _template(config: TrainConfig) -> Template:
