@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment_plan import Plan, Row
-from experiment_units import DICTIONARIES, Evaluation, Experiment
+from experiment_units import DICTIONARIES, Evaluation, Experiment, with_needs
 
 from genlink.data_paths import display
 from genlink.errors import GenLinkError
@@ -96,7 +96,8 @@ def _gather(file: Path, experiment: Experiment, corpus: str) -> _Corpus:
 
 def _facts(file: Path, row: Row, corpus: str, done: dict[int | None, list[Evaluation]]) -> dict[str, Any]:
     command = ["python", "scripts/run_experiment.py", display(file), "--corpus", corpus, "--row", row.name]
-    records = [read_result(evaluation.result) for evaluations in done.values() for evaluation in evaluations]
+    units = with_needs(evaluation for evaluations in done.values() for evaluation in evaluations)
+    records = [read_result(unit.result) for unit in units]
     return {
         "before": row.before,
         "seeds": [seed for seed in done if seed is not None],

@@ -38,6 +38,10 @@ class Training:
     of_corpus: bool
 
     @property
+    def result(self) -> Path:
+        return self.output / "run.json"
+
+    @property
     def log(self) -> Path:
         return self.output.with_name(f"{self.output.name}.log")
 
@@ -49,7 +53,7 @@ class Training:
     def state(self) -> State:
         if self.needs and self.needs.state() != "done":
             return "waits"
-        begun = _record(self.output / "run.json")
+        begun = _record(self.result)
         if begun is None or _is_older(begun, self.config.model.checkpoint) or self._has_other_recipe():
             return "run"
         return "done" if begun["n"] else "resume"  # the examples are counted at the end, when the model is there

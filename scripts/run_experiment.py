@@ -31,7 +31,6 @@ from experiment_units import Evaluation, Experiment, Unit, with_needs
 from genlink.errors import DataError, UsageError
 from genlink.evaluation.results import command_line
 
-PROGRAM = (sys.executable, "-m", "genlink")
 POLL_SECONDS = 0.2
 
 
@@ -102,7 +101,7 @@ def make(units: Sequence[Unit], jobs: int, lock: int) -> bool:
                 elif unit.state() == "done":
                     settled.add(unit)
                 else:
-                    running[unit] = (_begin(unit, environment, lock), time.monotonic())
+                    running[unit] = (begin(unit, environment, lock), time.monotonic())
                     _say(f"begun: {unit.label} ({len(waiting)} more to look at)")
             for unit, (process, since) in list(running.items()):
                 if process.poll() is None:
@@ -124,14 +123,15 @@ def make(units: Sequence[Unit], jobs: int, lock: int) -> bool:
     return not failed
 
 
-def _begin(unit: Unit, environment: dict[str, str], lock: int) -> subprocess.Popen[bytes]:
+def begin(unit: Unit, environment: dict[str, str], lock: int) -> subprocess.Popen[bytes]:
+    """Start the process of a unit; what it prints goes to its log."""
     command = unit.command()
     unit.log.parent.mkdir(parents=True, exist_ok=True)
     with unit.log.open("w", encoding="utf-8") as log:
         log.write(f"$ genlink {shlex.join(command)}\n")
         log.flush()
         return subprocess.Popen(
-            [*PROGRAM, *command],
+            [sys.executable, "-m", "genlink", *command],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
