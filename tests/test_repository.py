@@ -19,13 +19,15 @@ from typing import Any
 
 import pytest
 import typer
+from experiment_plan import read_plan
 
 import genlink
 from genlink.config import read_train_config
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
-RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
+PLANS = [ROOT / "configs" / "small" / "angel.yaml"]
+RECIPES = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(PLANS))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LIGHT = ("genlink", "genlink.kb", "genlink.corpora", "genlink.trie", "genlink.metrics", "genlink.preprocessing")
 
@@ -78,6 +80,15 @@ def test_a_recipe_parses_and_names_its_own_file(recipe: Path) -> None:
     config = read_train_config(recipe)
     assert config.output.startswith("runs/")
     assert f"genlink train {name_of(recipe)}" in recipe.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=name_of)
+def test_a_plan_parses_and_names_its_own_file_and_recipes_that_exist(plan: Path) -> None:
+    read = read_plan(plan)
+    assert f"scripts/run_experiment.py {name_of(plan)}" in plan.read_text(encoding="utf-8")
+    for row in read.rows:
+        recipes = {s.recipe.replace("{corpus}", corpus) for s in row.train for corpus in read.corpora_of(row)}
+        assert recipes <= {name_of(recipe) for recipe in RECIPES}
 
 
 def test_there_are_recipes() -> None:

@@ -17,6 +17,7 @@ from genlink.errors import CorpusError, UsageError
 from genlink.evaluation import training_names
 from genlink.files import has_manifest, read_json, write_json
 from genlink.kb import KnowledgeBase
+from genlink.kb.load import load_merged
 from genlink.linkers.bart import set_dropout
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
@@ -26,7 +27,6 @@ from genlink.training.materials import (
     compare_objectives,
     load_or_make,
     make_linker,
-    merged_kb,
     pair_source,
     precision_word,
     synonym_pairs,
@@ -67,7 +67,7 @@ def run_stage(
 
     if config.harvest is not None and config.harvest.source == "crossfit":
         _train_folds(config, config.harvest.folds, overwrite=overwrite, max_steps=max_steps)
-    dictionary = merged_kb(config.knowledge_base)
+    dictionary = load_merged(config.knowledge_base)
     sources = pair_source(config.pairs, dictionary)
     template = wanted_template(config)
     compare_objectives(config)
