@@ -317,7 +317,7 @@ def test_subset_keeps_types_prefixes_and_ids(kb: Path, tmp_path: Path) -> None:
 # the rest
 
 
-@pytest.mark.parametrize("command", ["build", "info", "add", "remove", "subset"])
+@pytest.mark.parametrize("command", ["build", "info", "add", "remove", "subset", "negatives"])
 def test_help_has_examples(command: str) -> None:
     assert f"genlink kb {command} " in run(command, "--help").partition("Examples:")[2]
 
