@@ -29,7 +29,7 @@ _QUERIES, _NAMES = 512, 1 << 14
 _PAIRS = 1 << 16
 # The names compared first, which give each query its first bound, are the best of those that share its rarest trigrams,
 # as many trigrams as are in this many names.
-_FIRST_POSTINGS, _FIRST_COMPARED = 1 << 14, 64
+_FIRST_POSTINGS, _FIRST_COMPARED = 1 << 13, 64
 # How long the rest of a query may be, in units of the bound: below 1. More leaves more names to compare in full.
 _REST = 0.75
 # For the rounding of single precision, in both the product and the bound.
@@ -87,7 +87,7 @@ class OtherNames:
         """For each query the names that are its neighbours, -1 where there are fewer; shape (queries, top)."""
         queries = self._vectors[names]
         excluded = self._of_same_concepts(names)
-        bound = self._first_bounds(names, excluded, top)
+        bound = np.maximum(self._first_bounds(names, excluded, top) - _SLACK, 0)
         row, squares = _rows(queries), queries.data.astype(np.float64) ** 2
         behind = np.concatenate([[0.0], np.cumsum(squares)])
         behind = behind[queries.indptr[1:]][row] - behind[:-1]  # from each trigram to the end of its row
@@ -100,7 +100,8 @@ class OtherNames:
         for start, part in self._parts:
             product = heads @ part
             row = _rows(product)
-            near = np.flatnonzero(product.data >= _least_products(np.maximum(bound, cosine[:, -1]), rest)[row])
+            bound = np.maximum(bound, cosine[:, -1] - _SLACK)
+            near = np.flatnonzero(product.data >= _least_products(bound, rest)[row])
             row, name, found = self._compared(names, row[near], start + product.indices[near], excluded)
             if len(row):
                 known_row, known = np.nonzero(best >= 0)
@@ -163,7 +164,7 @@ def _least_products(bound: Floats, rest: Floats) -> Floats:
     ``rest`` is the length of the rest of the query; all have shape (queries,).
     """
     angle = np.arcsin(np.minimum(rest, 1))
-    least: Floats = np.cos(angle) * np.cos(angle + np.arccos(np.clip(bound - _SLACK, 0, 1))) - _SLACK
+    least: Floats = np.cos(angle) * np.cos(angle + np.arccos(np.minimum(bound, 1))) - _SLACK
     return least
 
 
