@@ -22,6 +22,7 @@ from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.decisions import Decisions
 from genlink.data.encoding import Example
+from genlink.data.negatives import build_negatives
 from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import PRESETS, read_predictions, read_result
 from genlink.kb import KnowledgeBase, load_kb, read_concepts
@@ -270,7 +271,8 @@ def test_directories_hold_what_the_page_lists(tmp_path: Path) -> None:
     GenerativeLinker(model, tokenizer, kb).save(tmp_path / "model")
     optimiser = torch.optim.AdamW(model.parameters())
     save_checkpoint(tmp_path / "checkpoint", model, optimiser, [torch.get_rng_state()], {})
-    for name, directory in {"kb": "model/kb", "model": "model", "checkpoint": "checkpoint"}.items():
-        assert sorted(path.name for path in (tmp_path / directory).iterdir()) == listed(name)
+    build_negatives(kb, tmp_path / "negatives")
+    for directory in ("model/kb", "model", "checkpoint", "negatives"):
+        assert sorted(path.name for path in (tmp_path / directory).iterdir()) == listed(Path(directory).name)
     # Its concepts are a file for other programs, and a source of GenLink's own.
     assert list(read_concepts(tmp_path / "model" / "kb" / "concepts.jsonl")) == list(kb)
