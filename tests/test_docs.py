@@ -41,7 +41,7 @@ from genlink.trie import NameTrie
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 OWN = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "data", "evaluation", "formats", "glossary", "papers")]
-OWN.append(ROOT / "docs" / "preprocessing.md")
+OWN += [ROOT / "docs" / "preprocessing.md", ROOT / "docs" / "reproduce.md"]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 

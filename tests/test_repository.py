@@ -208,7 +208,7 @@ def test_the_commands_of_a_document_exist_with_their_options(document: Path) -> 
     program: Any = typer.main.get_command(app)
     problems = []
     for line in code_lines(document.read_text(encoding="utf-8")):
-        match = re.match(r"(?:\S*/bin/)?genlink (?!\[|COMMAND|\.\.\.|…)(.+)", line)
+        match = re.match(r"(?:\S*/bin/|accelerate launch -m )?genlink (?!\[|COMMAND|\.\.\.|…)(.+)", line)
         if not match:
             continue
         command: Any = program
