@@ -36,7 +36,8 @@ def check_recipe(output: Path, config: TrainConfig) -> None:
 def recipe_change(output: Path, config: TrainConfig) -> str | None:
     """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there.
 
-    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt.
+    Where it writes, how it cuts its batches, what it keeps in memory and how it is scored may change: none of these
+    decides what is learnt.
     """
     if not (output / "config.json").exists():
         return None
@@ -56,8 +57,9 @@ def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in recipe.items()
-        if key not in ("output", "checkpoint_every", "dev", "search", "optimiser")
+        if key not in ("output", "checkpoint_every", "dev", "search", "optimiser", "model")
     }
+    kept["model"] = {key: value for key, value in recipe["model"].items() if key != "gradient_checkpointing"}
     return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
 
 
