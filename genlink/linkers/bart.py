@@ -113,6 +113,8 @@ def set_gradient_checkpointing(model: BartForConditionalGeneration) -> None:
     renamed = hasattr(model, "activation_checkpointing_enable")
     enable = model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
+    # It is the layers that do it; the stacks would only warn of a cache that nobody asked for.
+    model.model.encoder.gradient_checkpointing = model.model.decoder.gradient_checkpointing = False
 
 
 @contextmanager

@@ -9,12 +9,13 @@ import os
 import sys
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
 from genlink.config import read_train_config
-from genlink.training import harvest, rounds, stages
+from genlink.training import harvest, loop, rounds, stages
 from genlink.training.loop import train
 
 
@@ -33,6 +34,14 @@ def shard_on_the_processor() -> None:
     for state in (AcceleratorState, PartialState):
         state._shared_state["distributed_type"] = DistributedType.FSDP
     AcceleratorState._shared_state["fsdp_plugin"] = FullyShardedDataParallelPlugin()
+    gather = loop.gather_weights
+
+    def gather_parts(optimiser: torch.optim.Optimizer, model: torch.nn.Module) -> None:
+        held = sum(p.to_local().numel() for group in optimiser.param_groups for p in group["params"])
+        assert held < 0.6 * sum(p.numel() for p in model.parameters())
+        gather(optimiser, model)
+
+    loop.gather_weights = gather_parts
 
 
 harvest.CHUNK = 2
