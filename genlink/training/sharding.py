@@ -1,8 +1,8 @@
 """Fully sharded data parallelism (FSDP2): of each weight, gradient and moment a process keeps a part.
 
 Only training steps can work with parts. Scoring, saving, harvesting and the reference read a whole model, each process
-at its own pace. So what is sharded and trained is a copy of the linker's model, and the copy's weights are gathered into
-that before it is read. Without FSDP the two are one, and nothing here does anything.
+at its own pace. So what is sharded and trained is a copy of the linker's model, and its weights are gathered into that
+before it is read. Without FSDP the two are one, and nothing here does anything.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ M = TypeVar("M", bound=torch.nn.Module)
 
 
 def check_sharding(accelerator: Accelerator) -> None:
-    """Raise UsageError for ways of FSDP that give another model, or none."""
+    """Raise UsageError for ways of FSDP that would train another model; to be called before anything is loaded."""
     if not _is_sharded(accelerator):
         return
     plugin = accelerator.state.fsdp_plugin
+    problem = None
     if plugin.fsdp_version != 2:
-        problem = "fsdp_version is 1, but only 2 is known here"
+        problem = f"fsdp_version is {plugin.fsdp_version}: set it to 2"
     elif plugin.cpu_ram_efficient_loading:
-        problem = "fsdp_cpu_ram_efficient_loading leaves processes without weights to score with: set it to false"
+        problem = "fsdp_cpu_ram_efficient_loading leaves processes without a model to score: set it to false"
     elif plugin.activation_checkpointing:
-        problem = "fsdp_activation_checkpointing drops out anew when it recomputes: set it to false and " \
-            "model.gradient_checkpointing of the recipe to true"
-    else:
-        # Weights stay in float32 and what is computed is autocast, as with one process.
-        plugin.mixed_precision_policy = None
-        return
-    raise UsageError(f"accelerate: {problem}. See configs/accelerate/fsdp.yaml.")
+        problem = "fsdp_activation_checkpointing is not exact with dropout: set model.gradient_checkpointing instead"
+    if problem is not None:
+        raise UsageError(f"accelerate: {problem}, as in configs/accelerate/fsdp.yaml.")
+    # The loop computes in bfloat16 by autocast, as without FSDP; cast weights would be another model.
+    plugin.mixed_precision_policy = None
 
 
 def to_train(loss: M, accelerator: Accelerator) -> M:

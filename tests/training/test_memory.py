@@ -1,21 +1,25 @@
-"""Gradient checkpointing: the same gradients from less memory, in training and nowhere else."""
+"""Training with less memory: the same gradients by gradient checkpointing, and ways of FSDP that are refused."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
 
 from genlink.config import TrainConfig
 from genlink.data.batches import collate
 from genlink.data.preference_batches import collate_preferences
 from genlink.data.preferences import PreferenceExample
 from genlink.data.spelling import spell_trie
+from genlink.errors import UsageError
 from genlink.linkers.bart import set_gradient_checkpointing
 from genlink.training.losses import TargetLoss
 from genlink.training.preferences import PreferenceLoss
+from genlink.training.sharding import check_sharding
 from genlink.training.stages import run_stage
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -111,3 +115,21 @@ def test_a_micro_batch_that_teaches_nothing_gives_every_weight_a_gradient(
     assert all(gradient is not None for gradient in gradients.values())
     if not decides or loss in ("dpo", "simpo"):
         assert all(gradient.abs().max() == 0 for gradient in gradients.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"fsdp_version": 1}, "fsdp_version is 1: set it to 2"),
+        ({"cpu_ram_efficient_loading": True}, "leaves processes without a model to score: set it to false"),
+        ({"activation_checkpointing": True}, r"set model\.gradient_checkpointing instead"),
+    ],
+)
+def test_ways_of_fsdp_that_would_train_another_model_are_refused(change, problem):
+    right = {"fsdp_version": 2, "cpu_ram_efficient_loading": False, "activation_checkpointing": False}
+    for distributed_type, settings in ((DistributedType.NO, change), (DistributedType.FSDP, {})):
+        state = SimpleNamespace(fsdp_plugin=SimpleNamespace(**right | settings))
+        check_sharding(SimpleNamespace(distributed_type=distributed_type, state=state))
+    state = SimpleNamespace(fsdp_plugin=SimpleNamespace(**right | change))
+    with pytest.raises(UsageError, match=problem):
+        check_sharding(SimpleNamespace(distributed_type=DistributedType.FSDP, state=state))
