@@ -333,17 +333,18 @@ class TrainConfig(Strict):
     def first_difference(self, other: TrainConfig) -> tuple[str, Any, Any] | None:
         """The first key by which ``other`` would learn something else, with the values of both; None if it would not.
 
-        Where a run writes, how it cuts its batches and how it is scored may differ: none of these decides what is
-        learnt.
+        Where a run writes, how it cuts its batches, what it keeps in memory and how it is scored may differ: none of
+        these decides what is learnt.
         """
         one, two = self._learning(), other._learning()
         keys = sorted(one.keys() | two.keys())
         return next(((key, one.get(key), two.get(key)) for key in keys if one.get(key) != two.get(key)), None)
 
     def _learning(self) -> dict[str, Any]:
-        kept = self.model_dump(exclude={"output", "checkpoint_every", "dev", "search", "optimiser"})
+        kept = self.model_dump(exclude={"output", "checkpoint_every", "dev", "search", "model", "optimiser"})
         optimiser = self.optimiser.model_dump(exclude={"micro_batch_size"})
-        return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
+        model = self.model.model_dump(exclude={"gradient_checkpointing"})
+        return {**kept, "model": model, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
 
 
 def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:

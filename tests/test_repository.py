@@ -20,6 +20,9 @@ from typing import Any
 import pytest
 import typer
 from experiment_plan import read_plan
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
+from accelerate.utils import DistributedType
 
 import genlink
 from genlink.config import read_train_config
@@ -27,7 +30,8 @@ from genlink.config import read_train_config
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
 PLANS = [ROOT / "configs" / "small" / "angel.yaml"]
-RECIPES = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(PLANS))
+DEVICES = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
+RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {*PLANS, *DEVICES})
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LIGHT = ("genlink", "genlink.kb", "genlink.corpora", "genlink.trie", "genlink.metrics", "genlink.preprocessing")
 
@@ -93,6 +97,16 @@ def test_a_plan_parses_and_names_its_own_file_and_recipes_that_exist(plan: Path)
 
 def test_there_are_recipes() -> None:
     assert RECIPES
+
+
+@pytest.mark.parametrize("devices", DEVICES, ids=name_of)
+def test_what_accelerate_is_told_of_devices_it_understands(devices: Path) -> None:
+    options = {option for action in launch_command_parser()._actions for option in action.option_strings}
+    config = load_config_from_file(str(devices))  # refuses unknown keys, but not those of its sections
+    assert {f"--{key}" for key in config.fsdp_config} <= options
+    assert bool(config.fsdp_config) == (config.distributed_type == DistributedType.FSDP)
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert f"accelerate launch --config_file {name_of(devices)}" in text
 
 
 def test_the_version_is_the_same_everywhere() -> None:

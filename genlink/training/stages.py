@@ -18,7 +18,7 @@ from genlink.evaluation import training_names
 from genlink.files import has_manifest, read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_merged
-from genlink.linkers.bart import set_dropout
+from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
@@ -36,6 +36,7 @@ from genlink.training.materials import (
 )
 from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_record
 from genlink.training.rounds import prepare_rounds
+from genlink.training.sharding import check_sharding
 from genlink.training.sources import fold_directory, fold_recipe
 from genlink.training.task import target_task
 
@@ -59,6 +60,7 @@ def run_stage(
     run and neither ``resume`` nor ``overwrite`` was asked for.
     """
     accelerator = Accelerator(mixed_precision=precision_word(config.precision), cpu=not torch.cuda.is_available())
+    check_sharding(accelerator)
     output = Path(config.output)
     if resume:
         check_recipe(output, config)
@@ -73,6 +75,8 @@ def run_stage(
     compare_objectives(config)
     model, tokenizer = load_or_make(config, template, sources)
     set_dropout(model, config.model.dropout)
+    if config.model.gradient_checkpointing:
+        set_gradient_checkpointing(model)
     linker = make_linker(config, model, tokenizer, dictionary, template)
     scorer = DevScorer(config.dev, linker, accelerator) if config.dev else None
     if config.stage == "preference":
