@@ -308,6 +308,8 @@ class TrainConfig(_Strict):
             raise ValueError(f"stage {self.stage} needs optimiser.steps")
         if self.stage == "preference" and self.model.checkpoint is None:
             raise ValueError("stage preference needs model.checkpoint: a model that answers already")
+        if source in ("kb", "tfidf") and not self.pairs.synonym + self.pairs.noise + self.pairs.clause:
+            raise ValueError(f"stage preference from {source} asks no names as they are: raise pairs.synonym or noise")
         if self.stage == "preference" and self.optimiser.label_smoothing:
             raise ValueError("stage preference knows no optimiser.label_smoothing: leave it out")
         if self.stage != "finetune" and self.pairs.training_names:

@@ -36,7 +36,8 @@ def check_recipe(output: Path, config: TrainConfig) -> None:
 def recipe_change(output: Path, config: TrainConfig) -> str | None:
     """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there.
 
-    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt.
+    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt. But
+    a preference stage learns from what its search finds.
     """
     if not (output / "config.json").exists():
         return None
@@ -52,13 +53,15 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
 
 
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
-    optimiser = {key: value for key, value in recipe["optimiser"].items() if key != "micro_batch_size"}
-    kept = {
-        key: value
-        for key, value in recipe.items()
-        if key not in ("output", "checkpoint_every", "dev", "search", "optimiser")
-    }
-    return {**kept, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
+    """Each key that must stay, the section before it, and its value."""
+    changeable = {"output", "checkpoint_every", "dev", "optimiser.micro_batch_size", "search.batch_size"}
+    if recipe["stage"] != "preference":
+        changeable.add("search")
+    kept = {}
+    for key, value in recipe.items():
+        section = {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+        kept.update({name: v for name, v in section.items() if not {key, name} & changeable})
+    return kept
 
 
 def claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
