@@ -63,9 +63,7 @@ def check_learnable(lists: Sequence[AnswerList], kept: Sequence[AnswerList], pat
     raise CorpusError(f"{path}: none of {len(lists)} lists has right and wrong names to learn from. {advice}")
 
 
-def count_learnt(
-    lists: Sequence[AnswerList], kept: Sequence[AnswerList], preference: PreferenceConfig
-) -> LearntCounts:
+def count_learnt(lists: Sequence[AnswerList], kept: Sequence[AnswerList], preference: PreferenceConfig) -> LearntCounts:
     """Counts of what is ``kept`` of ``lists``."""
     as_found = sum(_can_be_learnt(item, preference) for item in lists)
     return LearntCounts(len(kept), _count_pairs(kept, preference.pairs), len(kept) - as_found)
@@ -78,7 +76,10 @@ def review_harvest(lists: Sequence[AnswerList], kb: KnowledgeBase, preference: P
     return HarvestReview(
         count_answers(lists),
         {choice: len(left) for choice, left in kept.items()},
-        {choice: {policy: _count_pairs(left, policy) for policy in get_args(PairPolicy)} for choice, left in kept.items()},
+        {
+            choice: {policy: _count_pairs(left, policy) for policy in get_args(PairPolicy)}
+            for choice, left in kept.items()
+        },
     )
 
 
