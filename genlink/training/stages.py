@@ -65,7 +65,7 @@ def run_stage(
     output, accelerator = Path(config.output), ready.accelerator
     if config.stage == "preference":
         stage = prepare_rounds(config, ready.linker, ready.sources, accelerator, max_steps=max_steps)
-        carry_out = partial(carry_out_rounds, stage, ready.score)
+        carry_out: Callable[[bool], Run] = partial(carry_out_rounds, stage, ready.score)
     else:
         carry_out = _prepare_likelihood(config, ready, max_steps)
     # An earlier run is deleted only now that all that this one reads was found.

@@ -154,13 +154,14 @@ def start(make_linker, tmp_path_factory):
     return directory
 
 
-ASKED = [
-    ("silver fevers", "D1"),
-    ("glass bones", "D2"),
-    ("moth lungs", "D3"),
-    ("blue gout", "D6"),
-    ("salt fever", "D5"),
-]
+FEVERS = [("silver fevers", "D1"), ("salt fever", "D5")]
+ASKED = [*FEVERS, ("glass bones", "D2"), ("moth lungs", "D3"), ("blue gout", "D6"), *FEVERS]
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """The five mentions of the training corpus, two of which come twice, and their gold ids."""
+    return dict(ASKED)
 
 
 @pytest.fixture(scope="session")
