@@ -32,13 +32,15 @@ def test_training_mentions_are_linked_right_afterwards(preference, start, asked,
     config = preference(
         tmp_path,
         model={"checkpoint": str(start), "dropout": 0.0},
-        optimiser={"batch_size": 5, "learning_rate": 0.01, "warmup_steps": 5, "steps": 75},
+        optimiser={"batch_size": 5, "learning_rate": 0.01, "warmup_steps": 5, "steps": 100},
         preference={"loss": loss, "pairs": "all", "repetition": 0, **SETTINGS[loss]},
         objective=objective,
+        harvest={"k": 13},  # all names: one that no list has may rise while those of the lists are set apart
     )
     run_stage(config)
     before, after = first_right(start, asked), first_right(tmp_path / "model", asked)
-    assert before <= 2 and after >= 4, (before, after)
+    # The control learns to write a right name, not that it is better than others.
+    assert before <= 2 and after >= (3 if loss == "likelihood" else 4), (before, after)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "round-1" / "metrics.jsonl").read_text().splitlines()]
-    assert len(losses) == 3 and losses == sorted(losses, reverse=True)
+    assert len(losses) == 4 and losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.8 * losses[0]
