@@ -311,6 +311,8 @@ class TrainConfig(Strict):
             raise ValueError(f"stage {self.stage} needs optimiser.steps")
         if self.stage == "preference" and self.model.checkpoint is None:
             raise ValueError("stage preference needs model.checkpoint: a model that answers already")
+        if source in ("kb", "tfidf") and not self.pairs.synonym + self.pairs.noise + self.pairs.clause:
+            raise ValueError(f"stage preference from {source} asks no names as they are: raise pairs.synonym or noise")
         if self.stage == "preference" and self.optimiser.label_smoothing:
             raise ValueError("stage preference knows no optimiser.label_smoothing: leave it out")
         if self.stage != "finetune" and self.pairs.training_names:
@@ -334,17 +336,23 @@ class TrainConfig(Strict):
         """The first key by which ``other`` would learn something else, with the values of both; None if it would not.
 
         Where a run writes, how it cuts its batches, what it keeps in memory and how it is scored may differ: none of
-        these decides what is learnt.
+        these decides what is learnt. But a preference stage learns from what its search finds.
         """
         one, two = self._learning(), other._learning()
         keys = sorted(one.keys() | two.keys())
         return next(((key, one.get(key), two.get(key)) for key in keys if one.get(key) != two.get(key)), None)
 
     def _learning(self) -> dict[str, Any]:
-        kept = self.model_dump(exclude={"output", "checkpoint_every", "dev", "search", "model", "optimiser"})
-        optimiser = self.optimiser.model_dump(exclude={"micro_batch_size"})
-        model = self.model.model_dump(exclude={"gradient_checkpointing"})
-        return {**kept, "model": model, **{f"optimiser.{key}": value for key, value in optimiser.items()}}
+        """Each key that decides what is learnt, the section before it, and its value."""
+        free = {"output", "checkpoint_every", "dev"}
+        free |= {"model.gradient_checkpointing", "optimiser.micro_batch_size", "search.batch_size"}
+        if self.stage != "preference":
+            free.add("search")
+        kept = {}
+        for key, value in self.model_dump().items():
+            section = {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+            kept.update({name: v for name, v in section.items() if not {key, name} & free})
+        return kept
 
 
 def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from genlink.config import TrainConfig, read_train_config
+from genlink.config import HarvestConfig, PreferenceConfig, TrainConfig, read_train_config
 from genlink.errors import DataError, UsageError
 
 RECIPE = """\
@@ -89,8 +89,11 @@ def test_a_recipe_survives_being_written_and_read(read):
         # A misspelt key that the recipe needs is first of all unknown.
         ({"stage": None, "stge": "pretrain"}, "unknown key `stge`. Did you mean `stage`? (And 1 more.)"),
         ({"stage": None}, "missing key `stage`."),
-        ({"optimiser": {}}, "missing key `optimiser.steps`."),
-        ({"stage": "pretraining"}, "`stage`: Input should be 'pretrain' or 'finetune', found 'pretraining'."),
+        ({"optimiser": {}}, "stage pretrain needs optimiser.steps."),
+        (
+            {"stage": "pretraining"},
+            "`stage`: Input should be 'pretrain', 'finetune' or 'preference', found",
+        ),
         ({"optimiser": {"steps": "ten"}}, "`optimiser.steps`: Input should be a valid integer"),
         ({"optimiser": {"steps": 0}}, "`optimiser.steps`: Input should be greater than or equal to 1, found 0."),
         ({"knowledge_base": "data/toy.txt"}, "`knowledge_base`: Input should be a valid list, found 'data/toy.txt'."),
@@ -99,8 +102,11 @@ def test_a_recipe_survives_being_written_and_read(read):
         ({"model": {"checkpoint": "a", "shape": {}}}, "model: give either checkpoint or shape"),
         ({"model": {"shape": {"width": 30, "heads": 4}}}, "model.shape: width 30 is not divisible by heads 4."),
         ({"stage": "finetune"}, "stage finetune needs corpus."),
-        ({"corpus": {"train": ["a"]}}, "stage pretrain reads no corpus: leave out corpus and finetune."),
-        ({"finetune": {}}, "stage pretrain reads no corpus: leave out corpus and finetune."),
+        ({"corpus": {"train": ["a"]}}, "stage pretrain reads no corpus: leave it out."),
+        ({"finetune": {}}, "finetune is not of stage pretrain: leave it out."),
+        ({"harvest": {}}, "harvest and preference are not of stage pretrain: leave them out."),
+        ({"preference": {}}, "harvest and preference are not of stage pretrain: leave them out."),
+        ({"pairs": {"training_names": True}}, "stage pretrain has no use for pairs.training_names: leave it out."),
         ({"pairs": {"clause": 0.1}}, "pairs.clause needs template.context_tokens above 0."),
         ({"pairs": {"synonym": 0, "noise": 0, "identity": 0}}, "pairs: synonym, noise, identity and clause are all 0"),
         ({"template": {"prefix": "is"}}, "template: prefix 'is' must hold {mention}, or be empty."),
@@ -125,6 +131,81 @@ def test_a_mistake_is_one_line_with_the_file_and_the_key(read, sections, problem
     assert problem in message
     assert "\n" not in message
     assert caught.value.exit_code == 2
+
+
+PREFERENCE = {
+    "stage": "preference",
+    "output": "runs/toy",
+    "knowledge_base": ["data/toy.txt"],
+    "model": {"checkpoint": "runs/toy/finetune/model"},
+    "optimiser": {"learning_rate": 1e-5},
+    "corpus": {"train": ["data/train.pubtator"]},
+}
+CROSSFIT = {"source": "crossfit", "finetune": "finetune.yaml"}
+FROM_NAMES = {"harvest": {"source": "kb"}, "corpus": None}
+
+
+def preference(**sections: object) -> str:
+    """The recipe of a preference stage with some keys replaced, or removed where the value is None."""
+    values = {**PREFERENCE, **sections}
+    return yaml.safe_dump({key: value for key, value in values.items() if value is not None})
+
+
+def test_a_preference_recipe_needs_little(read):
+    config = read(preference())
+    assert (config.harvest, config.preference, config.optimiser.steps) == (None, None, None)
+    assert (HarvestConfig().source, PreferenceConfig().loss, PreferenceConfig().rounds) == ("corpus", "marginal", 1)
+    assert read(preference(harvest=CROSSFIT)).harvest.folds == 4
+    for source in ("kb", "tfidf"):
+        assert read(preference(harvest={"source": source}, corpus=None)).corpus is None
+    assert read(preference(preference={"loss": "dpo", "reference": "runs/a/model"})).preference.beta is None
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"corpus": None}, "stage preference needs corpus."),
+        ({"corpus": None, "harvest": CROSSFIT}, "stage preference needs corpus."),
+        ({"harvest": {"source": "kb"}}, "stage preference from kb reads no corpus: leave it out."),
+        ({"harvest": {"source": "tfidf"}}, "stage preference from tfidf reads no corpus: leave it out."),
+        (
+            {**FROM_NAMES, "pairs": {"synonym": 0, "noise": 0}},
+            "stage preference from kb asks no names as they are: raise pairs.synonym or noise.",
+        ),
+        ({"finetune": {}}, "finetune is not of stage preference: leave it out."),
+        ({"model": {"shape": {}}}, "stage preference needs model.checkpoint: a model that answers already."),
+        ({"optimiser": {"label_smoothing": 0.1}}, "stage preference knows no optimiser.label_smoothing: leave it out."),
+        ({"objective": "trie", "full_weight": 0.1}, "stage preference knows no full_weight: leave it out."),
+        ({"pairs": {"training_names": True}}, "stage preference has no use for pairs.training_names: leave it out."),
+        ({"harvest": {"k": 1}}, "`harvest.k`: Input should be greater than or equal to 2, found 1."),
+        ({"harvest": {"folds": 1}}, "`harvest.folds`: Input should be greater than or equal to 2, found 1."),
+        ({"harvest": {"source": "model"}}, "`harvest.source`: Input should be 'corpus', 'crossfit', 'kb' or 'tfidf'"),
+        ({"harvest": {"source": "crossfit"}}, "harvest: source crossfit, and no other, needs finetune"),
+        ({"harvest": {"finetune": "a.yaml"}}, "harvest: source crossfit, and no other, needs finetune"),
+        ({"harvest": {"querys": 3}}, "unknown key `harvest.querys`. Did you mean `queries`?"),
+        ({"preference": {"round": 2}}, "unknown key `preference.round`. Did you mean `rounds`?"),
+        ({"preference": {"loss": "kto"}}, "`preference.loss`: Input should be 'dpo', 'simpo', 'marginal' or"),
+        ({"preference": {"reference": "a"}}, "preference: loss marginal has no reference: leave out reference and"),
+        ({"preference": {"loss": "simpo", "refresh_reference": True}}, "preference: loss simpo has no reference"),
+        (
+            {"preference": {"loss": "dpo", "reference": "a", "refresh_reference": True}},
+            "preference: give a reference, or refresh_reference, not both.",
+        ),
+        ({"preference": {"beta": 0.1}}, "preference: loss marginal has no beta: leave it out."),
+        ({"preference": {"loss": "dpo", "beta": 0}}, "`preference.beta`: Input should be greater than 0, found 0."),
+        (
+            {"preference": {"loss": "likelihood", "nll": 1}},
+            "preference: loss likelihood is the likelihood already: leave out nll.",
+        ),
+        ({"corpus": {"train": ["a"], "leave_out": {"fold": 4, "of": 4}}}, "fold 4 of 4: folds count from 0 to 3."),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_a_mistake_in_a_preference_recipe_is_one_line_too(read, sections, problem):
+    with pytest.raises(UsageError) as caught:
+        read(preference(**sections))
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_longest_that_fits_is_accepted(read):

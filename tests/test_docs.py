@@ -18,11 +18,13 @@ from pydantic import BaseModel
 
 import genlink
 from genlink import Calibration, corpora, evaluation, metrics
-from genlink.config import TrainConfig
+from genlink.config import HarvestConfig, PreferenceConfig, TrainConfig
 from genlink.corpora import load_corpus
+from genlink.data.answers import AnswerList, read_answers, write_answers
 from genlink.data.decisions import Decisions
 from genlink.data.encoding import Example
 from genlink.data.negatives import build_negatives
+from genlink.data.preferences import PreferenceExample
 from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import PRESETS, read_predictions, read_result
 from genlink.kb import KnowledgeBase, load_kb, read_concepts
@@ -41,7 +43,7 @@ from genlink.trie import NameTrie
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 OWN = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "data", "evaluation", "formats", "glossary", "papers")]
-OWN += [ROOT / "docs" / "preprocessing.md", ROOT / "docs" / "reproduce.md"]
+OWN += [ROOT / "docs" / f"{name}.md" for name in ("preprocessing", "reproduce", "training")]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -112,8 +114,9 @@ def test_modules_and_files_that_are_named_exist(page: Path) -> None:
 
 def test_words_of_the_glossary_exist_in_the_code() -> None:
     places = [genlink, corpora, evaluation, metrics]
-    classes = (Decisions, Example, NameTrie, Restriction, Run, SearchSettings, Template, TrainConfig)
-    own = {c.__name__: c for c in classes}
+    classes = (AnswerList, Decisions, Example, HarvestConfig, NameTrie, PreferenceConfig, PreferenceExample)
+    classes += (Restriction, Run, SearchSettings, Template, TrainConfig)
+    own: dict[str, type] = {c.__name__: c for c in classes}
     own["read_concepts"] = read_concepts  # type: ignore[assignment]
     rows = [line.split(" | ") for line in text_of("glossary").splitlines() if line.startswith("| ")]
     named = [name for row in rows if len(row) > 3 for name in re.findall(r"`([\w.]+)`", row[2])]
@@ -142,7 +145,7 @@ def recipe_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
                 yield from recipe_keys(choice, f"{prefix}{name}.")
 
 
-@pytest.mark.parametrize("page", ["data", "evaluation", "papers", "preprocessing"])
+@pytest.mark.parametrize("page", ["data", "evaluation", "papers", "preprocessing", "training"])
 def test_recipe_keys_that_are_named_exist(page: str) -> None:
     sections = "|".join(TrainConfig.model_fields)
     named = set(re.findall(rf"`((?:{sections})\.\w+)`", text_of(page)))
@@ -221,7 +224,7 @@ def test_every_format_and_every_example_is_tested(examples: Path) -> None:
     assert headings == [*KB_FORMATS, *corpora.FORMATS]
     assert {format for format, _ in KB_EXAMPLES.values()} == set(KB_FORMATS)
     assert {format for format, _ in CORPUS_EXAMPLES.values()} == set(corpora.FORMATS)
-    written = {"predictions.jsonl", "calibration.json", "result.json"}
+    written = {"answers.jsonl", "predictions.jsonl", "calibration.json", "result.json"}
     assert {path.name for path in examples.iterdir()} == {*KB_EXAMPLES, *CORPUS_EXAMPLES, *written}
 
 
@@ -254,6 +257,13 @@ def test_written_examples_can_be_read_back(examples: Path) -> None:
     calibration = Calibration.read(examples / "calibration.json")
     calibration.save(path)
     assert json.loads(path.read_text()) == json.loads((examples / "calibration.json").read_text())
+    path.unlink()
+    lists = read_answers(examples / "answers.jsonl", load_kb(examples / "silver.txt"))
+    assert [(item.gold, item.count, [a.right for a in item.answers]) for item in lists] == [
+        (("D900001",), 2, [False, True, True])
+    ]
+    write_answers(path, lists)
+    assert json.loads(path.read_text()) == json.loads((examples / "answers.jsonl").read_text())
     path.unlink()
     result = read_result(examples / "result.json")
     assert result["metrics"]["angel"]["acc@1"] == {"value": 0.5, "low": None, "high": None, "n": 2}

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 import typer
-from experiment_plan import read_plan
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
+from experiment_plan import read_plan
 
 import genlink
 from genlink.config import read_train_config

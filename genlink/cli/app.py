@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genlink.cli import calibrate, corpus, evaluate, kb, link, train
+from genlink.cli import calibrate, corpus, evaluate, harvest, kb, link, train
 from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(kb.app, name="kb")
 app.add_typer(corpus.app, name="corpus")
 app.command()(train.train)
+app.command()(harvest.harvest)
 app.command()(link.link)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.score)

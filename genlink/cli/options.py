@@ -1,24 +1,35 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the recipe that some of them read."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from genlink.errors import UsageError
+
+if TYPE_CHECKING:
+    from genlink.config import TrainConfig
 
 __all__ = [
     "BatchSize",
     "Beams",
+    "Changes",
     "Device",
     "Dictionary",
     "Encoding",
     "Format",
     "Order",
+    "Output",
+    "Overwrite",
     "Precision",
     "Ranks",
+    "Recipe",
+    "Resume",
     "Search",
     "SystemName",
+    "read_recipe",
 ]
 
 Dictionary = Annotated[
@@ -50,3 +61,24 @@ Precision = Annotated[
 
 SystemName = Annotated[str | None, typer.Option("--name", help="What to call the system in tables.")]
 Order = Annotated[int, typer.Option(help="Place of the system in tables.")]
+
+Recipe = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML recipe; configs/ holds complete ones.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from where the output got to.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what an earlier run left there.")]
+Output = Annotated[str | None, typer.Option("--output", help="Write here instead of the recipe's output.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as optimiser.steps=100."),
+]
+
+
+def read_recipe(
+    recipe: Path, changes: list[str] | None, output: str | None, *, resume: bool, overwrite: bool
+) -> TrainConfig:
+    """The recipe as these options change it. Raises UsageError for a mistake in it, or two options at odds."""
+    from genlink.config import read_train_config
+
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run and --overwrite deletes it: give one of them.")
+    config = read_train_config(recipe, changes or ())
+    return config if output is None else config.model_copy(update={"output": output})

@@ -8,21 +8,20 @@ from typing import Annotated
 
 import typer
 
+from genlink.cli.options import Changes, Output, Overwrite, Recipe, Resume, read_recipe
+
 __all__ = ["demo", "train"]
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML recipe; configs/ holds complete ones.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the output.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what an earlier run left there.")] = False,
-    output: Annotated[str | None, typer.Option(help="Write here instead of the recipe's output.")] = None,
+    recipe: Recipe,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    output: Output = None,
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Shorten the run to so many steps, for a dry run.")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as optimiser.steps=100."),
-    ] = None,
+    changes: Changes = None,
     result: Annotated[Path | None, typer.Option(help="Also write what was measured to this result file.")] = None,
 ) -> None:
     """Carry out one training stage. The model lands in OUTPUT/model, metrics and checkpoint beside it.
@@ -37,15 +36,9 @@ def train(
       genlink train configs/small/ncbi_disease/finetune.yaml --set seed=1 --set objective=trie --output runs/trie-1
       accelerate launch -m genlink train configs/small/ncbi_disease/pretrain.yaml
     """
-    from genlink.config import read_train_config
-    from genlink.errors import UsageError
     from genlink.training.stages import run_stage
 
-    config = read_train_config(recipe, changes or ())
-    if output is not None:
-        config = config.model_copy(update={"output": output})
-    if resume and overwrite:
-        raise UsageError("--resume goes on with a run and --overwrite deletes it: give one of them.")
+    config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
     run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
     best = "" if run.best is None else f", best dev Acc@1 {run.best:.4f} at step {run.best_step}"
     print(f"{config.output}/model: {run.step} steps in {run.seconds / 60:.1f} minutes{best}", file=sys.stderr)

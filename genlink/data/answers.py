@@ -13,7 +13,7 @@ from typing import Any
 
 from genlink.data.encoding import Prompt
 from genlink.data.targets import nearest_keys
-from genlink.errors import FormatError
+from genlink.errors import FormatError, KnowledgeBaseError
 from genlink.files import atomic_file, read_jsonl
 from genlink.kb import KnowledgeBase
 
@@ -102,13 +102,16 @@ def write_answers(path: str | Path, lists: Iterable[AnswerList]) -> None:
             f.write(json.dumps(_to_json(item), ensure_ascii=False) + "\n")
 
 
-def read_answers(path: str | Path) -> list[AnswerList]:
-    """The lists of a file. Raises FormatError at the first line that is none."""
+def read_answers(path: str | Path, kb: KnowledgeBase) -> list[AnswerList]:
+    """The lists of a file, names normalised.
+
+    Raises FormatError at the first line that is no list of names of ``kb`` and ids of its concepts.
+    """
     lists = []
     for line, value in read_jsonl(path):
         try:
-            lists.append(_from_json(value))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            lists.append(_from_json(value, kb))
+        except (KeyError, TypeError, ValueError, AttributeError, KnowledgeBaseError) as error:
             problem = f"no list of answers ({type(error).__name__}: {error})."
             raise FormatError(path, problem, line=line, advice="Delete the file, to have it made again.") from None
     return lists
@@ -125,10 +128,16 @@ def _to_json(item: AnswerList) -> dict[str, Any]:
     }
 
 
-def _from_json(value: dict[str, Any]) -> AnswerList:
-    answers = tuple(
-        Answer(str(a["name"]), bool(a["right"]), None if a["score"] is None else float(a["score"]))
-        for a in value["answers"]
-    )
+def _from_json(value: dict[str, Any], kb: KnowledgeBase) -> AnswerList:
     prompt = Prompt(str(value["mention"]), str(value["left"]), str(value["right"]))
-    return AnswerList(prompt, tuple(map(str, value["gold"])), answers, int(value["count"]))
+    gold = tuple(kb.concept_id_at(kb.concept_index(concept_id)) for concept_id in value["gold"])
+    return AnswerList(prompt, gold, tuple(_answer(answer, kb) for answer in value["answers"]), int(value["count"]))
+
+
+def _answer(value: dict[str, Any], kb: KnowledgeBase) -> Answer:
+    key = kb.key_index(value["name"])
+    if key is None:
+        raise ValueError(f"{value['name']!r} is no name of the knowledge base")
+    if not isinstance(value["right"], bool):
+        raise TypeError(f"right is {value['right']!r}, expected true or false")
+    return Answer(kb.key(key), value["right"], None if value["score"] is None else float(value["score"]))

@@ -31,6 +31,7 @@ from genlink.errors import CorpusError
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
 from genlink.schema import Mention
+from genlink.text import normalise
 
 __all__ = ["Query", "answer_queries", "harvest", "mention_queries", "name_queries", "tfidf_answers"]
 
@@ -64,20 +65,22 @@ def mention_queries(mentions: Sequence[Mention], linker: GenerativeLinker, corpu
     Mentions without a gold concept in the dictionary are left out, with a warning. Raises CorpusError, which names the
     ``corpus``, if that leaves none.
     """
-    counts: dict[tuple[Prompt, tuple[str, ...]], int] = {}
+    queries: dict[tuple[Prompt, tuple[str, ...]], Query] = {}
     unknown = 0
     for mention in mentions:
         gold = tuple(sorted({i for i in map(linker.kb.resolve, mention.gold_ids) if i is not None}))
         if not gold:
             unknown += 1
             continue
-        question = linker.encoding.prompt(mention), gold
-        counts[question] = counts.get(question, 0) + 1
-    if not counts:
+        prompt = linker.encoding.prompt(mention)
+        read = replace(prompt, surface=normalise(prompt.surface, linker.kb.normalisation))
+        query = queries.get((read, gold)) or Query(prompt, gold, 0)
+        queries[read, gold] = replace(query, count=query.count + 1)
+    if not queries:
         raise CorpusError(f"{corpus}: no mention has a gold concept in the dictionary, so there is nothing to harvest.")
     if unknown:
         logger.warning("%s: %d of %d mentions have no gold concept in the dictionary", corpus, unknown, len(mentions))
-    return [Query(prompt, gold, count) for (prompt, gold), count in counts.items()]
+    return list(queries.values())
 
 
 def name_queries(pairs: SynonymPairs, kb: KnowledgeBase, n: int, rng: np.random.Generator) -> list[Query]:
@@ -131,9 +134,10 @@ def harvest(
     path: Path,
     groups: Sequence[Sequence[Query]],
     answer: Callable[[int, Sequence[Query]], list[AnswerList]],
+    kb: KnowledgeBase,
     accelerator: Accelerator,
 ) -> list[AnswerList]:
-    """Answer all questions into one file, ``path``, and read it; a finished one is only read.
+    """Answer all questions by names of ``kb`` into one file, ``path``, and read it; a finished one is only read.
 
     ``answer(group, queries)`` answers questions of a group; no chunk holds questions of two. Every process calls this
     with the same questions and gets all lists, in their order.
@@ -155,7 +159,7 @@ def harvest(
                 bar.update()
         accelerator.wait_for_everyone()
         if main:
-            write_answers(path, (item for file in files for item in read_answers(file)))
+            write_answers(path, (item for file in files for item in read_answers(file, kb)))
             shutil.rmtree(folder)
         accelerator.wait_for_everyone()
-    return read_answers(path)
+    return read_answers(path, kb)

@@ -3,12 +3,14 @@
 ANGEL (arXiv 2408.16493) with its parts named: where the lists come from (genlink.training.harvest), what is learnt from
 them (genlink.training.preferences), which model is the reference, and how many rounds there are. Everything of a round
 lies in ``<output>/round-N``: the lists for review, the reference's log-probabilities, metrics, the model it ends with.
+Round 0 is the model that the stage begins with.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import json
 import math
 import shutil
@@ -16,33 +18,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from safetensors.torch import load_model
 from transformers import BartForConditionalGeneration
 
 from genlink.config import PreferenceConfig, TrainConfig
-from genlink.data.answers import AnswerList, count_answers, with_nearest
+from genlink.data.answers import count_answers
 from genlink.data.preference_batches import PreferenceBatches, collate_preferences
 from genlink.data.preferences import PreferenceExample, preference_examples
 from genlink.data_paths import locate
-from genlink.errors import CorpusError
 from genlink.files import atomic_file, read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
+from genlink.training.lists import HarvestReview, check_learnable, count_learnt, learnable, review_harvest
 from genlink.training.loop import Run, announce, train
 from genlink.training.preferences import PreferenceLoss
 from genlink.training.reference import check_kin, with_reference
 from genlink.training.sources import Harvest, prepare_source
 from genlink.training.task import Task
 
-__all__ = ["learnable", "prepare_rounds"]
+__all__ = ["PreferenceStage", "carry_out_rounds", "harvest_first", "prepare_rounds", "round_records"]
 
 DEFAULT_BETA = {"dpo": 0.1, "simpo": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
+class PreferenceStage:
     """What the rounds share.
 
     ``linker`` is scored and saved, ``searched`` has the same model over the names that are asked for and answered.
@@ -59,6 +62,7 @@ class _Stage:
     max_steps: int | None
 
     def folder(self, number: int) -> Path:
+        """Where everything of a round lies."""
         return Path(self.config.output) / f"round-{number}"
 
 
@@ -68,13 +72,11 @@ def prepare_rounds(
     names: KnowledgeBase,
     accelerator: Accelerator,
     *,
-    score: Callable[[], float] | None,
-    max_steps: int | None,
-) -> Callable[[bool], Run]:
-    """Everything that the stage needs; its rounds are carried out when called with whether to resume.
+    max_steps: int | None = None,
+) -> PreferenceStage:
+    """Everything that the stage needs; nothing is written.
 
-    ``names``: the knowledge bases of pairs, merged. ``score`` is the dev score, the same in every process. Raises
-    ModelError where the reference is not of the model's kin.
+    ``names``: the knowledge bases of pairs, merged. Raises ModelError where the reference is not of the model's kin.
     """
     preference = config.preference or PreferenceConfig()
     searched, harvest = prepare_source(config, linker, names, accelerator)
@@ -86,70 +88,101 @@ def prepare_rounds(
         reference = other.model.to(accelerator.device)
     elif preference.loss == "dpo" and not preference.refresh_reference:
         reference = copy.deepcopy(linker.model)
-    stage = _Stage(config, preference, linker, searched, harvest, reference, accelerator, max_steps)
-    return partial(_carry_out, stage, score)
+    return PreferenceStage(config, preference, linker, searched, harvest, reference, accelerator, max_steps)
 
 
-def _carry_out(stage: _Stage, score: Callable[[], float] | None, resume: bool) -> Run:
+def harvest_first(stage: PreferenceStage) -> HarvestReview:
+    """Carry out the harvest of the first round alone, for review; one that is there is only read."""
+    lists = stage.harvest(1, _answers(stage.folder(1)))
+    return review_harvest(lists, stage.searched.kb, stage.preference)
+
+
+def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, resume: bool) -> Run:
+    """Carry out all rounds; the model that is kept lands in ``<output>/model``.
+
+    ``score`` is the dev score, the same in every process. With ``resume``, finished rounds are only read, and one that
+    was begun goes on.
+    """
     dev, output, accelerator = stage.config.dev, Path(stage.config.output), stage.accelerator
-    keeps_best = dev is not None and dev.keep == "best"
     total = Run()
-    records: list[dict[str, object]] = []
-
-    def judge(number: int, value: float | None) -> None:
-        """Note a score, and keep the model if it is the best so far."""
-        records.append({"round": number, "step": total.step, "dev_accuracy": value})
-        if accelerator.is_main_process:
-            with atomic_file(output / "metrics.jsonl") as f:
-                f.writelines(json.dumps(record) + "\n" for record in records)
-        if value is None:
-            return
-        announce(accelerator, f"round {number}: dev Acc@1 {value:.4f}" + ("" if number else ", before any"))
-        if total.best is None or value > total.best:
-            total.best, total.best_step, total.without_gain = value, total.step, 0
-            if keeps_best and accelerator.is_main_process:
-                stage.linker.save(output / "model")
-        else:
-            total.without_gain += 1
-
-    judge(0, score() if score else None)
-    for number in range(1, stage.preference.rounds + 1):
+    scores: list[dict[str, object]] = []
+    for number in range(stage.preference.rounds + 1):
         folder = stage.folder(number)
-        if resume and (folder / "round.json").exists():
+        is_finished = resume and (folder / "round.json").exists()
+        if is_finished:
             done = read_json(folder / "round.json")
             if (folder / "model").is_dir():  # that of an earlier round is not needed any more
                 load_model(stage.linker.model, folder / "model" / "model.safetensors", device=str(accelerator.device))
         else:
-            run = _round(stage, number, resume)
-            done = {"dev_accuracy": score() if score else None, "run": dataclasses.asdict(run)}
-            if accelerator.is_main_process:
-                stage.linker.save(folder / "model")
-                write_json(folder / "round.json", done)
-                shutil.rmtree(stage.folder(number - 1) / "model", ignore_errors=True)
-            accelerator.wait_for_everyone()
+            done = _round(stage, number, resume) if number else {"run": dataclasses.asdict(Run())}
+            done["dev_accuracy"] = score() if score else None
         for field in ("step", "seconds", "cpu_seconds", "examples"):
             setattr(total, field, getattr(total, field) + done["run"][field])
-        judge(number, done["dev_accuracy"])
+        value = done["dev_accuracy"]
+        scores.append({"round": number, "step": total.step, "dev_accuracy": value})
+        is_best = value is not None and (total.best is None or value > total.best)
+        if is_best:
+            total.best, total.best_step, total.without_gain = value, total.step, 0
+        else:
+            total.without_gain += value is not None
+        if accelerator.is_main_process:
+            with atomic_file(output / "metrics.jsonl") as f:
+                f.writelines(json.dumps(line) + "\n" for line in scores)
+            if not is_finished:
+                # Its record comes last: what is to be kept of a round that has one was kept.
+                _keep(stage, number, done, is_best)
+        accelerator.wait_for_everyone()
+        if value is not None:
+            announce(accelerator, f"round {number}: dev Acc@1 {value:.4f}" + ("" if number else ", before any"))
         if dev is not None and dev.patience is not None and total.without_gain >= dev.patience:
             announce(accelerator, f"round {number}: no better dev score in {dev.patience} rounds, stopped")
             break
-    if keeps_best and total.best_step == 0:
+    if dev is None or dev.keep == "last":
+        if accelerator.is_main_process:
+            stage.linker.save(output / "model")
+    elif total.best_step == 0:
         announce(accelerator, "no round scored better than the model it all began with, which is kept")
-    elif not keeps_best and accelerator.is_main_process:
-        stage.linker.save(output / "model")
     return total
 
 
-def _round(stage: _Stage, number: int, resume: bool) -> Run:
-    """Harvest, and train on what was harvested."""
+def _keep(stage: PreferenceStage, number: int, done: dict[str, Any], is_best: bool) -> None:
+    """Write what a round leaves, and delete what it took to go on with it and with the one before."""
+    folder = stage.folder(number)
+    if is_best:
+        stage.linker.save(Path(stage.config.output) / "model")
+    if number:
+        stage.linker.save(folder / "model")
+    write_json(folder / "round.json", done)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    shutil.rmtree(stage.folder(number - 1) / "model", ignore_errors=True)
+
+
+def round_records(output: Path) -> list[dict[str, Any]]:
+    """The records of finished rounds: dev score, the run, counts of the harvest and of what was learnt from."""
+    paths = (output / f"round-{number}" / "round.json" for number in itertools.count())
+    return [read_json(path) for path in itertools.takewhile(Path.exists, paths)]
+
+
+def _answers(folder: Path) -> Path:
+    return folder / "answers.jsonl"
+
+
+def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
+    """Harvest, and train on what was harvested; a record of both."""
     config, preference, accelerator = stage.config, stage.preference, stage.accelerator
-    folder, encoding = stage.folder(number), stage.searched.encoding
+    folder, encoding, kb = stage.folder(number), stage.searched.encoding, stage.searched.kb
     trie = stage.searched.trie if config.objective == "trie" else None
-    path = folder / "answers.jsonl"
-    harvested = stage.harvest(number, path)
-    lists = learnable(harvested, stage.searched.kb, preference, str(path))
+    harvested = stage.harvest(number, _answers(folder))
+    lists = learnable(harvested, kb, preference)
+    check_learnable(harvested, lists, str(_answers(folder)))
+    counts, learnt = count_answers(harvested), count_learnt(harvested, lists, preference)
+    announce(
+        accelerator,
+        f"round {number}: {counts.lists:,} lists for {counts.mentions:,} questions; the first name is right in "
+        f"{counts.first_right:,}, none in {counts.none_right:,}, none wrong in {counts.none_wrong:,}; learning from "
+        f"{learnt.lists:,} lists with {learnt.pairs:,} pairs",
+    )
     examples = preference_examples(lists, encoding, config.target_tokens, preference.pairs)
-    _report(accelerator, number, harvested, examples)
     if preference.loss == "dpo":
         reference = stage.reference if stage.reference is not None else stage.linker.model
         kept = folder / "reference.safetensors"
@@ -170,7 +203,7 @@ def _round(stage: _Stage, number: int, resume: bool) -> Run:
             stage.linker.model, preference.loss, nll=preference.nll, beta=beta, margin=preference.margin
         ),
         size=_pairs if of_pairs else len,
-        settings={"objective": config.objective, "lists": len(lists), **preference.model_dump(exclude={"rounds"})},
+        settings={"objective": config.objective, "lists": len(lists), **preference.model_dump()},
     )
     run = train(
         stage.linker.model,
@@ -184,44 +217,12 @@ def _round(stage: _Stage, number: int, resume: bool) -> Run:
         resume=resume,
     )
     accelerator.free_memory()
-    return run
+    return {
+        "run": dataclasses.asdict(run),
+        "harvest": dataclasses.asdict(counts),
+        "learnt": dataclasses.asdict(learnt),
+    }
 
 
 def _pairs(examples: Sequence[PreferenceExample]) -> int:
     return sum(len(example.pairs) for example in examples)
-
-
-def learnable(
-    lists: Sequence[AnswerList], kb: KnowledgeBase, preference: PreferenceConfig, path: str
-) -> list[AnswerList]:
-    """The lists that a loss can learn from: with a right name, and but for the control with a wrong one.
-
-    Those without a right name are dealt with by ``preference.no_answer``. Raises CorpusError, which names the file
-    ``path``, where none is left.
-    """
-    if not lists:
-        raise CorpusError(f"{path}: the harvest is empty. Check the corpus, its types and the dictionary.")
-    if preference.no_answer == "nearest":
-        lists = with_nearest(lists, kb)
-    kept = [item for item in lists if item.has_right and (item.has_wrong or preference.loss == "likelihood")]
-    if not kept:
-        lacking = "wrong" if any(item.has_right for item in lists) else "right"
-        advice = (
-            "Harvest where the model was not fitted (harvest.source crossfit or kb), or raise harvest.k."
-            if lacking == "wrong"
-            else "Train longer before this stage, or choose preference.no_answer nearest."
-        )
-        raise CorpusError(f"{path}: no list with a {lacking} name among {len(lists)}, nothing to learn from. {advice}")
-    return kept
-
-
-def _report(
-    accelerator: Accelerator, number: int, lists: Sequence[AnswerList], examples: Sequence[PreferenceExample]
-) -> None:
-    counts = count_answers(lists)
-    announce(
-        accelerator,
-        f"round {number}: {counts.lists:,} lists for {counts.mentions:,} questions; the first name is right in "
-        f"{counts.first_right:,}, none in {counts.none_right:,}, none wrong in {counts.none_wrong:,}; learning from "
-        f"{len(examples):,} lists with {_pairs(examples):,} pairs",
-    )

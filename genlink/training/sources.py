@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from genlink.config import FoldConfig, HarvestConfig, TrainConfig, read_train_config
 from genlink.data.answers import AnswerList
 from genlink.data_paths import locate
+from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
 from genlink.training.harvest import (
@@ -57,7 +58,7 @@ def prepare_source(
                 return answer_queries(with_beams(searched), queries, settings.k)
 
             rng = np.random.default_rng([config.seed, 3, number])
-            return harvest(path, [name_queries(pairs, names, settings.queries, rng)], answer, accelerator)
+            return harvest(path, [name_queries(pairs, names, settings.queries, rng)], answer, names, accelerator)
 
         return searched, from_knowledge_base
 
@@ -72,6 +73,7 @@ def prepare_source(
                 path,
                 [questions],
                 lambda _, queries: answer_queries(with_beams(searched), queries, settings.k),
+                linker.kb,
                 accelerator,
             )
 
@@ -97,7 +99,7 @@ def prepare_source(
                 opened[fold] = with_beams(linker.with_model(other.model.to(accelerator.device)))
             return answer_queries(opened[fold], queries, settings.k)
 
-        return harvest(path, parts, answer, accelerator)
+        return harvest(path, parts, answer, linker.kb, accelerator)
 
     return searched, from_folds
 
@@ -110,10 +112,16 @@ def fold_directory(config: TrainConfig, fold: int) -> Path:
 
 
 def fold_recipe(config: TrainConfig, fold: int) -> TrainConfig:
-    """The recipe of that model: the fine-tuning that ``harvest.finetune`` names, of the mentions of the stage."""
+    """The recipe of that model: the fine-tuning that ``harvest.finetune`` names, of the mentions of the stage.
+
+    Raises UsageError for a recipe whose model could not answer for that of the stage.
+    """
     settings = config.harvest
     assert settings is not None and settings.finetune is not None and config.corpus is not None  # of source crossfit
     recipe = read_train_config(settings.finetune)
+    for key, wanted in (("stage", "finetune"), ("objective", config.objective)):
+        if (found := getattr(recipe, key)) != wanted:
+            raise UsageError(f"{settings.finetune}: has {key} {found}, harvest.finetune needs {wanted}.")
     optimiser = recipe.optimiser
     if settings.fold_steps is not None:
         optimiser = optimiser.model_copy(update={"steps": settings.fold_steps})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +24,7 @@ from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
+from genlink.training.lists import HarvestReview
 from genlink.training.loop import Run, train
 from genlink.training.materials import (
     compare_objectives,
@@ -35,12 +38,12 @@ from genlink.training.materials import (
     wanted_template,
 )
 from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_record
-from genlink.training.rounds import prepare_rounds
+from genlink.training.rounds import carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
 from genlink.training.sources import fold_directory, fold_recipe
 from genlink.training.task import target_task
 
-__all__ = ["run_stage"]
+__all__ = ["harvest_stage", "run_stage"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +62,64 @@ def run_stage(
     ``max_steps`` shortens the recipe (its schedule too), for a dry run. Raises UsageError when the output holds another
     run and neither ``resume`` nor ``overwrite`` was asked for.
     """
+    ready = _ready(config, resume=resume, overwrite=overwrite, max_steps=max_steps)
+    output, accelerator = Path(config.output), ready.accelerator
+    if config.stage == "preference":
+        stage = prepare_rounds(config, ready.linker, ready.sources, accelerator, max_steps=max_steps)
+        carry_out: Callable[[bool], Run] = partial(carry_out_rounds, stage, ready.score)
+    else:
+        carry_out = _prepare_likelihood(config, ready, max_steps)
+    # An earlier run is deleted only now that all that this one reads was found.
+    claim(output, config, overwrite, accelerator)
+    record = run_record(config, ready.linker, accelerator.num_processes)
+    if resume and (output / "run.json").exists():  # what began the run stands for all of it
+        begun = read_json(output / "run.json")
+        record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
+    if accelerator.is_main_process:
+        write_json(output / "run.json", record)
+    run = carry_out(resume)
+    if accelerator.is_main_process:
+        record["n"] = run.examples
+        record["settings"]["run"] = dataclasses.asdict(run)
+        if config.stage == "preference":
+            record["settings"]["rounds"] = round_records(output)
+        for path in (output / "run.json", result):
+            if path is not None:
+                write_json(path, record)
+    accelerator.wait_for_everyone()
+    return run
+
+
+def harvest_stage(config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> HarvestReview:
+    """Carry out the first harvest of a preference stage alone, into ``<output>/round-1/answers.jsonl``.
+
+    ``run_stage`` goes on with it under ``resume``. Raises UsageError for a recipe of another stage, and as that does.
+    """
+    if config.stage != "preference":
+        raise UsageError(f"stage {config.stage} harvests nothing: give the recipe of a preference stage.")
+    ready = _ready(config, resume=resume, overwrite=overwrite)
+    stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator)
+    claim(Path(config.output), config, overwrite, ready.accelerator)
+    return harvest_first(stage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What every stage reads: the knowledge base of its pairs, its model as a linker, the dev set."""
+
+    accelerator: Accelerator
+    sources: KnowledgeBase
+    linker: GenerativeLinker
+    score: DevScorer | None
+
+
+def _ready(config: TrainConfig, *, resume: bool, overwrite: bool, max_steps: int | None = None) -> _Ready:
     accelerator = Accelerator(mixed_precision=precision_word(config.precision), cpu=not torch.cuda.is_available())
     check_sharding(accelerator)
-    output = Path(config.output)
     if resume:
-        check_recipe(output, config)
+        check_recipe(Path(config.output), config)
     elif not overwrite:
-        refuse_to_mix(output)
-
+        refuse_to_mix(Path(config.output))
     if config.harvest is not None and config.harvest.source == "crossfit":
         _train_folds(config, config.harvest.folds, overwrite=overwrite, max_steps=max_steps)
     dictionary = load_merged(config.knowledge_base)
@@ -78,28 +131,7 @@ def run_stage(
     if config.model.gradient_checkpointing:
         set_gradient_checkpointing(model)
     linker = make_linker(config, model, tokenizer, dictionary, template)
-    scorer = DevScorer(config.dev, linker, accelerator) if config.dev else None
-    if config.stage == "preference":
-        carry_out = prepare_rounds(config, linker, sources, accelerator, score=scorer, max_steps=max_steps)
-    else:
-        carry_out = _prepare_likelihood(config, linker, sources, accelerator, score=scorer, max_steps=max_steps)
-    # An earlier run is deleted only now that all that this one reads was found.
-    claim(output, config, overwrite, accelerator)
-    record = run_record(config, linker, accelerator.num_processes)
-    if resume and (output / "run.json").exists():  # what began the run stands for all of it
-        begun = read_json(output / "run.json")
-        record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
-    if accelerator.is_main_process:
-        write_json(output / "run.json", record)
-    run = carry_out(resume)
-    if accelerator.is_main_process:
-        record["n"] = run.examples
-        record["settings"]["run"] = dataclasses.asdict(run)
-        for path in (output / "run.json", result):
-            if path is not None:
-                write_json(path, record)
-    accelerator.wait_for_everyone()
-    return run
+    return _Ready(accelerator, sources, linker, DevScorer(config.dev, linker, accelerator) if config.dev else None)
 
 
 def _train_folds(config: TrainConfig, folds: int, *, overwrite: bool, max_steps: int | None) -> None:
@@ -107,27 +139,30 @@ def _train_folds(config: TrainConfig, folds: int, *, overwrite: bool, max_steps:
     for fold in range(folds):
         recipe, output = fold_recipe(config, fold), fold_directory(config, fold)
         change = recipe_change(output, recipe)
-        if change is None and has_manifest(output / "model", KIND):
-            continue
+        if change is None and (done := _steps_done(output)):
+            if done >= min(filter(None, (max_steps, recipe.optimiser.steps))):
+                continue
+            change = f"no more than {done} steps"
         if change is not None and not overwrite:
             raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
         begun = change is None and (output / "config.json").exists()
         run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
 
 
-def _prepare_likelihood(
-    config: TrainConfig,
-    linker: GenerativeLinker,
-    sources: KnowledgeBase,
-    accelerator: Accelerator,
-    *,
-    score: DevScorer | None,
-    max_steps: int | None,
-) -> Callable[[bool], Run]:
+def _steps_done(output: Path) -> int:
+    """How many steps a finished run took, 0 for one that is not finished: it may have been a dry one."""
+    if not has_manifest(output / "model", KIND):
+        return 0
+    steps: int = read_json(output / "run.json")["settings"]["run"]["step"]
+    return steps
+
+
+def _prepare_likelihood(config: TrainConfig, ready: _Ready, max_steps: int | None) -> Callable[[bool], Run]:
     """Everything that stages pretrain and finetune need; the rest, when called with whether to resume."""
+    linker, accelerator = ready.linker, ready.accelerator
     output, dev, steps = Path(config.output), config.dev, config.optimiser.steps
     assert steps is not None  # recipes of these stages have it
-    batches, sources = _batches(config, sources, linker)
+    batches, sources = _batches(config, ready.sources, linker)
     trie = trie_of_targets(linker, sources) if config.objective == "trie" else None
     task = target_task(
         linker.model,
@@ -153,7 +188,7 @@ def _prepare_likelihood(
             output=output,
             checkpoint_every=config.checkpoint_every,
             resume=resume,
-            score=score,
+            score=ready.score,
             score_every=dev.every if dev else 0,
             patience=dev.patience if dev else None,
             save_best=save if keeps_best else None,

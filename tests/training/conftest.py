@@ -6,7 +6,7 @@ import pytest
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from genlink.config import OptimiserConfig
+from genlink.config import OptimiserConfig, TrainConfig
 from genlink.data.batches import PretrainBatches
 from genlink.data.encoding import Encoding
 from genlink.data.spelling import spell_trie
@@ -14,6 +14,8 @@ from genlink.data.synonyms import SynonymMix, SynonymPairs
 from genlink.data.tokenizer import train_tokenizer
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import fresh_bart, set_dropout
+from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
 from genlink.templates import Template
 from genlink.text import Normalisation
@@ -129,5 +131,56 @@ def recipe(dictionary):
             "precision": "fp32",
             **sections,
         }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_linker(make_model, tokenizer, kb):
+    """A linker of random weights over the diseases, a new one at each call."""
+
+    def make() -> GenerativeLinker:
+        template, search = Template(source_tokens=32, prefix_tokens=24), SearchSettings(name_tokens=24)
+        return GenerativeLinker(make_model(), tokenizer, kb, template=template, search=search)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def start(make_linker, tmp_path_factory):
+    """The directory of that linker, for preference stages to begin with."""
+    directory = tmp_path_factory.mktemp("start") / "model"
+    make_linker().save(directory)
+    return directory
+
+
+FEVERS = [("silver fevers", "D1"), ("salt fever", "D5")]
+ASKED = [*FEVERS, ("glass bones", "D2"), ("moth lungs", "D3"), ("blue gout", "D6"), *FEVERS]
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """The five mentions of the training corpus, two of which come twice, and their gold ids."""
+    return dict(ASKED)
+
+
+@pytest.fixture(scope="session")
+def train_corpus(write_corpus):
+    return write_corpus("train", *ASKED)
+
+
+@pytest.fixture(scope="session")
+def preference(recipe, start, train_corpus):
+    """A function that makes the recipe of a short preference stage that begins with that model."""
+
+    def make(output: object, **sections: object) -> TrainConfig:
+        own = {
+            "stage": "preference",
+            "model": {"checkpoint": str(start), "dropout": 0.1},
+            "corpus": {"train": [str(train_corpus)]},
+            "optimiser": {"batch_size": 4, "learning_rate": 0.01, "warmup_steps": 1, "steps": 4},
+            "harvest": {"k": 4},
+        }
+        return TrainConfig.model_validate(recipe(output, **(own | sections)))
 
     return make

@@ -16,7 +16,7 @@ from genlink.evaluation import PRESETS, read_result, score_outcomes, to_record
 from genlink.kb.load import load_kb
 from genlink.linkers.generative import GenerativeLinker
 from genlink.preprocessing import prepare
-from genlink.training import stages
+from genlink.training.materials import trie_of_targets
 from genlink.training.stages import run_stage
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -121,7 +121,7 @@ def test_fine_tuning_keeps_the_model_of_the_best_score(finetune, dev_corpus, tmp
 
 def test_a_recipe_may_keep_the_last_model_and_a_finished_run_may_change_its_mind(finetune, tmp_path, monkeypatch):
     scores = iter([0.9, 0.8, 0.7])
-    monkeypatch.setattr("genlink.training.stages._DevScorer.__call__", lambda self: next(scores))
+    monkeypatch.setattr("genlink.training.dev.DevScorer.__call__", lambda self: next(scores))
     config = finetune(tmp_path)
     assert run_stage(config).best_step == 2
     last = load_file(tmp_path / "checkpoint" / "weights.safetensors")
@@ -262,8 +262,8 @@ def test_every_target_of_either_stage_is_in_the_trie_of_its_objective(recipe, fi
 
 def test_the_trie_of_targets_is_that_of_the_linker_where_the_pairs_have_no_names_of_their_own(pretrained, other_names):
     linker = GenerativeLinker.load(pretrained / "model")
-    assert stages._trie_of_targets(linker, linker.kb) is linker.trie
-    trie = stages._trie_of_targets(linker, load_kb(other_names))
+    assert trie_of_targets(linker, linker.kb) is linker.trie
+    trie = trie_of_targets(linker, load_kb(other_names))
     names = [tokens for _, tokens in trie]
     assert len(names) == 13 + 3
     for spelled in linker.encoding.names(["paper cough", "librarian lung", "fever of silversmiths", "moth lung"]):

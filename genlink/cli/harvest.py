@@ -1,0 +1,65 @@
+"""``genlink harvest``: the right and wrong names that a preference stage is to learn from, for review."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from genlink.cli.options import Changes, Output, Overwrite, Recipe, Resume, read_recipe
+
+if TYPE_CHECKING:
+    from genlink.training.lists import HarvestReview
+
+__all__ = ["harvest"]
+
+
+def harvest(
+    recipe: Recipe,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    output: Output = None,
+    changes: Changes = None,
+) -> None:
+    """Carry out the first harvest of a preference recipe alone, and print what there is to learn from.
+
+    The lists land in OUTPUT/round-1/answers.jsonl. Look at them, mend what is wrong, and go on with genlink train FILE
+    --resume; a --set has to be given to both.
+
+    \b
+    Examples:
+      genlink harvest configs/small/ncbi_disease/preference.yaml
+      genlink harvest configs/small/ncbi_disease/preference.yaml --resume
+      genlink harvest configs/small/ncbi_disease/preference.yaml --set harvest.k=10 --output runs/k10
+    """
+    from genlink.training.stages import harvest_stage
+
+    config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
+    _print_review(harvest_stage(config, resume=resume, overwrite=overwrite))
+    typer.echo(f"{config.output}/round-1/answers.jsonl: go on with genlink train {recipe} --resume", err=True)
+
+
+def _print_review(review: HarvestReview) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    counts = Table("", "count", box=None, pad_edge=False)
+    for fact, count in (
+        ("lists", review.counts.lists),
+        ("questions", review.counts.mentions),
+        ("first name right", review.counts.first_right),
+        ("no name right", review.counts.none_right),
+        ("no name wrong", review.counts.none_wrong),
+    ):
+        counts.add_row(fact, f"{count:,}")
+    policies = list(next(iter(review.pairs.values())))
+    left = Table("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies), box=None, pad_edge=False)
+    for choice, lists in review.lists.items():
+        left.add_row(choice, f"{lists:,}", *(f"{review.pairs[choice][policy]:,}" for policy in policies))
+    for table in (counts, left):
+        for column in table.columns[1:]:
+            column.justify = "right"
+    console.print(counts)
+    console.print()
+    console.print(left)
