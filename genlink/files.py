@@ -25,6 +25,7 @@ __all__ = [
     "read_lines",
     "read_manifest",
     "require_file",
+    "require_replaceable",
     "sha256",
     "write_json",
     "write_manifest",
@@ -188,6 +189,15 @@ def has_manifest(directory: str | Path, kind: str) -> bool:
     except DataError:
         return False
     return isinstance(manifest, dict) and manifest.get("kind") == kind
+
+
+def require_replaceable(directory: str | Path, kind: str, error: type[DataError] = DataError) -> None:
+    """Raise an error where saving a directory of one kind would delete something else."""
+    directory = Path(directory)
+    if directory.is_dir() and any(directory.iterdir()) and not has_manifest(directory, kind):
+        raise error(
+            f"{directory}: holds other files, which saving a {kind} there would delete. Name another directory."
+        )
 
 
 def read_manifest(directory: str | Path, kind: str, version: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from genlink.data_paths import locate
 from genlink.errors import DataError, UsageError
 from genlink.evaluation import choose_policy, read_predictions
 from genlink.evaluation.results import result_record
-from genlink.evaluation.seeds import compare_seeds
+from genlink.evaluation.seeds import compare_seeds, score_run
 from genlink.files import write_json
 
 
@@ -40,11 +40,9 @@ def main() -> None:
         files[name] = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not files[name]:
             raise DataError(f"{pattern}: no such predictions file. Write them with `genlink evaluate --predictions`.")
-    rows = compare_seeds(
-        {name: [read_predictions(path) for path in paths] for name, paths in files.items()},
-        choose_policy(arguments.preset),
-        seed=arguments.seed,
-    )
+    policy = choose_policy(arguments.preset)
+    runs = {name: [score_run(read_predictions(path), policy) for path in paths] for name, paths in files.items()}
+    rows = compare_seeds(runs, seed=arguments.seed)
     record = result_record(
         command=sys.argv,
         data=[path for paths in files.values() for path in paths],

@@ -23,6 +23,7 @@ from genlink.corpora import load_corpus
 from genlink.data.answers import AnswerList, read_answers, write_answers
 from genlink.data.decisions import Decisions
 from genlink.data.encoding import Example
+from genlink.data.negatives import build_negatives
 from genlink.data.preferences import PreferenceExample
 from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import PRESETS, read_predictions, read_result
@@ -42,7 +43,7 @@ from genlink.trie import NameTrie
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 OWN = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "data", "evaluation", "formats", "glossary", "papers")]
-OWN += [ROOT / "docs" / "preprocessing.md", ROOT / "docs" / "training.md"]
+OWN += [ROOT / "docs" / f"{name}.md" for name in ("preprocessing", "reproduce", "training")]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -280,7 +281,8 @@ def test_directories_hold_what_the_page_lists(tmp_path: Path) -> None:
     GenerativeLinker(model, tokenizer, kb).save(tmp_path / "model")
     optimiser = torch.optim.AdamW(model.parameters())
     save_checkpoint(tmp_path / "checkpoint", model, optimiser, [torch.get_rng_state()], {})
-    for name, directory in {"kb": "model/kb", "model": "model", "checkpoint": "checkpoint"}.items():
-        assert sorted(path.name for path in (tmp_path / directory).iterdir()) == listed(name)
+    build_negatives(kb, tmp_path / "negatives")
+    for directory in ("model/kb", "model", "checkpoint", "negatives"):
+        assert sorted(path.name for path in (tmp_path / directory).iterdir()) == listed(Path(directory).name)
     # Its concepts are a file for other programs, and a source of GenLink's own.
     assert list(read_concepts(tmp_path / "model" / "kb" / "concepts.jsonl")) == list(kb)

@@ -19,13 +19,19 @@ from typing import Any
 
 import pytest
 import typer
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
+from accelerate.utils import DistributedType
+from experiment_plan import read_plan
 
 import genlink
 from genlink.config import read_train_config
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
-RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
+PLANS = [ROOT / "configs" / "small" / "angel.yaml"]
+DEVICES = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
+RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {*PLANS, *DEVICES})
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LIGHT = ("genlink", "genlink.kb", "genlink.corpora", "genlink.trie", "genlink.metrics", "genlink.preprocessing")
 
@@ -80,8 +86,27 @@ def test_a_recipe_parses_and_names_its_own_file(recipe: Path) -> None:
     assert f"genlink train {name_of(recipe)}" in recipe.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("plan", PLANS, ids=name_of)
+def test_a_plan_parses_and_names_its_own_file_and_recipes_that_exist(plan: Path) -> None:
+    read = read_plan(plan)
+    assert f"scripts/run_experiment.py {name_of(plan)}" in plan.read_text(encoding="utf-8")
+    for row in read.rows:
+        recipes = {s.recipe.replace("{corpus}", corpus) for s in row.train for corpus in read.corpora_of(row)}
+        assert recipes <= {name_of(recipe) for recipe in RECIPES}
+
+
 def test_there_are_recipes() -> None:
     assert RECIPES
+
+
+@pytest.mark.parametrize("devices", DEVICES, ids=name_of)
+def test_what_accelerate_is_told_of_devices_it_understands(devices: Path) -> None:
+    options = {option for action in launch_command_parser()._actions for option in action.option_strings}
+    config = load_config_from_file(str(devices))  # refuses unknown keys, but not those of its sections
+    assert {f"--{key}" for key in config.fsdp_config} <= options
+    assert bool(config.fsdp_config) == (config.distributed_type == DistributedType.FSDP)
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert f"accelerate launch --config_file {name_of(devices)}" in text
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -197,7 +222,7 @@ def test_the_commands_of_a_document_exist_with_their_options(document: Path) -> 
     program: Any = typer.main.get_command(app)
     problems = []
     for line in code_lines(document.read_text(encoding="utf-8")):
-        match = re.match(r"(?:\S*/bin/)?genlink (?!\[|COMMAND|\.\.\.|…)(.+)", line)
+        match = re.match(r"(?:\S*/bin/|accelerate launch -m )?genlink (?!\[|COMMAND|\.\.\.|…)(.+)", line)
         if not match:
             continue
         command: Any = program

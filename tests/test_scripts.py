@@ -96,6 +96,25 @@ def test_bench_kb_stops_at_a_source_that_cannot_be_built(tmp_path: Path) -> None
     assert not (tmp_path / "build.json").exists()
 
 
+def test_bench_negatives_finds_what_a_plain_product_finds(dictionaries: Path, tmp_path: Path) -> None:
+    path = tmp_path / "negatives.json"
+    names = "".join(f"E{i}||{word} {other}\n" for i, word in enumerate(WORDS) for other in WORDS)
+    (dictionaries / "c.txt").write_text(names, encoding="utf-8")
+    options = ("--union", dictionaries / "a.txt", dictionaries / "b.txt", "--asked", 20)
+    done = run("bench_negatives.py", path, dictionaries / "c.txt", *options)
+    if sys.platform != "linux":  # memory is read from /proc
+        assert done.returncode == 2 and "Use Linux" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    result = read_result(path)
+    rows = {row: {key: cell["value"] for key, cell in cells.items()} for row, cells in result["metrics"].items()}
+    assert [(row, cells["names"], cells["asked"], cells["same"]) for row, cells in rows.items()] == [
+        ("c.txt", len(WORDS) ** 2, 20, 1),
+        ("union of 2", 3, 3, 1),
+    ]
+    assert all(tuple(cells) == tuple(result["settings"]["columns"]) for cells in rows.values())
+
+
 def test_bench_search_finds_what_generate_finds(dictionaries: Path, tmp_path: Path) -> None:
     path = tmp_path / "search.json"
     names = "".join(f"E{i}||{word} {other}\n" for i, word in enumerate(WORDS) for other in WORDS)

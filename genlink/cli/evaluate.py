@@ -15,7 +15,6 @@ from genlink.cli.options import (
     BatchSize,
     Beams,
     Device,
-    Dictionary,
     Encoding,
     Format,
     Order,
@@ -42,7 +41,10 @@ _DEFAULT_PRESETS = ["angel"]
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="exact, tfidf or a model directory.")],
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Documents with gold ids, in any known format.")],
-    kb: Dictionary = None,
+    kb: Annotated[
+        list[Path] | None,
+        typer.Option(help="Knowledge base, a directory or a file; a model directory has its own. Repeat it to merge."),
+    ] = None,
     train: Annotated[
         list[Path] | None, typer.Option(help="Training corpus: names for kb+train, and what is seen. Repeatable.")
     ] = None,
@@ -91,7 +93,7 @@ def evaluate(
     from genlink.evaluation.run import prepare_setting
     from genlink.evaluation.show import print_reports
     from genlink.files import write_json
-    from genlink.kb import load_kb
+    from genlink.kb.load import load_merged
     from genlink.linkers.opening import LEXICAL, open_linker
 
     policies = {
@@ -103,7 +105,7 @@ def evaluate(
     training = [d for path in train or () for d in load_corpus(locate(path), format, encoding=encoding)]
     linker = open_linker(
         model if model in LEXICAL else locate(model),
-        load_kb(locate(kb)) if kb else None,
+        load_merged(kb) if kb else None,
         search=search,
         beams=beams,
         batch_size=batch_size,
@@ -123,7 +125,7 @@ def evaluate(
         p: score_predictions(records, rules, k=k, seed=seed, kb=setting.kb, training=setting.training, n_errors=errors)
         for p, rules in policies.items()
     }
-    sources = [corpus, *(train or ()), *([kb] if kb else []), *([] if model in LEXICAL else [model])]
+    sources = [corpus, *(train or ()), *(kb or ()), *([] if model in LEXICAL else [model])]
     record = result_record(
         command=sys.argv,
         data=sources,

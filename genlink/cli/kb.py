@@ -1,4 +1,4 @@
-"""``genlink kb``: build, look into and edit knowledge bases."""
+"""``genlink kb``: build, look into and edit knowledge bases, and find the negatives of their names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genlink.cli.kb_negatives import negatives
 from genlink.cli.kb_output import print_concept, print_name, print_report
 from genlink.data_paths import locate
 from genlink.errors import FormatError, ModelError, UsageError
@@ -249,6 +250,9 @@ def subset(
         raise UsageError("no filter given. Pass --type, --prefix or --ids.")
     wanted = None if ids is None else {line.strip() for _, line in read_lines(locate(ids)) if line.strip()}
     _save(load_kb(locate(kb)).subset(types=type, prefixes=prefix, ids=wanted), output, as_json)
+
+
+app.command()(negatives)
 
 
 def _table_columns(

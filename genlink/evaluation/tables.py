@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from genlink.errors import DataError, FormatError
+from genlink.evaluation.cells import cell, decimals, markdown, per_cent, with_interval
+from genlink.evaluation.experiment_tables import experiment_table
 from genlink.evaluation.policy import PRESETS
 from genlink.evaluation.results import read_result
 
@@ -79,13 +81,14 @@ def render_table(topic: Path) -> str:
             f"{topic}: no result files (*.json) for this table. Write one with `genlink evaluate --result`."
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
-    if columns := records[0]["settings"].get("columns"):
+    settings = records[0]["settings"]
+    if "columns" in settings or "experiment" in settings:
         if len(records) > 1:
             raise DataError(
-                f"{topic}: {len(records)} result files, but one of plain numbers is a table by itself. Name the file "
-                f"in the mark: table:{topic.name}/{paths[0].stem}."
+                f"{topic}: {len(records)} result files, but one of plain numbers or of an experiment is a table by "
+                f"itself. Name the file in the mark: table:{topic.name}/{paths[0].stem}."
             )
-        return _plain_table(records[0]["metrics"], columns)
+        return _plain_table(records[0]) if "columns" in settings else experiment_table(records[0])
     header: tuple[str, ...]
     if all("calibration" in record["settings"] for record in records):
         header, rows = _CALIBRATION, [row for record in records for row in _calibration_rows(record)]
@@ -95,7 +98,7 @@ def render_table(topic: Path) -> str:
         header, rows = _TRAINING, [_training_row(record) for record in records]
     else:
         header, rows = _HEADER, [_row(record) for record in records]
-    return _markdown([header, ("---", "---", *["---:"] * (len(header) - 2)), *rows])
+    return markdown([header, ("---", "---", *["---:"] * (len(header) - 2)), *rows])
 
 
 def _named(path: Path) -> dict[str, Any]:
@@ -110,11 +113,11 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _check_preset(record["name"], preset, policy)
     dictionaries = {policy["dictionary"] for policy in policies.values()}
     return (
-        _cell(record["name"]),
+        cell(record["name"]),
         ", ".join(sorted(dictionaries)) or "–",
-        _with_interval(angel.get("acc@1")),
-        _per_cent(angel.get("acc@5")),
-        _per_cent(strict.get("acc@1")),
+        with_interval(angel.get("acc@1")),
+        per_cent(angel.get("acc@5")),
+        per_cent(strict.get("acc@1")),
         str(record["n"]),
     )
 
@@ -132,11 +135,14 @@ def _check_preset(name: str, preset: str, policy: Mapping[str, Any]) -> None:
         )
 
 
-def _plain_table(metrics: Mapping[str, Any], columns: Sequence[str]) -> str:
+def _plain_table(record: Mapping[str, Any]) -> str:
     """The rows of one result file as they are, in the columns that it names."""
+    columns = record["settings"]["columns"]
     header = ("", *(column.replace("_", " ") for column in columns))
-    rows = [(row, *(_number(measures.get(column)) for column in columns)) for row, measures in metrics.items()]
-    return _markdown([header, ("---", *["---:"] * len(columns)), *rows])
+    rows = [
+        (row, *(_number(measures.get(column)) for column in columns)) for row, measures in record["metrics"].items()
+    ]
+    return markdown([header, ("---", *["---:"] * len(columns)), *rows])
 
 
 def _number(measured: Mapping[str, Any] | None) -> str:
@@ -149,10 +155,6 @@ def _number(measured: Mapping[str, Any] | None) -> str:
     places = max(1, 2 - math.floor(math.log10(abs(value)))) if value else 1
     whole, _, fraction = f"{value:,.{places}f}".partition(".")
     return f"{whole}.{fraction.rstrip('0') or '0'}"
-
-
-def _markdown(rows: Iterable[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _training_row(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -173,14 +175,14 @@ def _seed_rows(record: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
     """The rows of a comparison over seeds (scripts/compare_seeds.py)."""
     for system, measures in record["metrics"].items():
         yield (
-            _cell(record["name"]),
-            _cell(system),
+            cell(record["name"]),
+            cell(system),
             str(record["settings"]["runs"][system]),
             record["settings"]["preset"],
-            _with_interval(measures["acc@1"]),
-            f"{_per_cent(measures['lowest'])} to {_per_cent(measures['highest'])}",
-            _per_cent(measures["acc@5"]),
-            _with_interval(measures.get("difference")),
+            with_interval(measures["acc@1"]),
+            f"{per_cent(measures['lowest'])} to {per_cent(measures['highest'])}",
+            per_cent(measures["acc@5"]),
+            with_interval(measures.get("difference")),
             str(measures["acc@1"]["n"]),
         )
 
@@ -189,34 +191,13 @@ def _calibration_rows(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
     fitted_on = record["settings"]["calibration"]["fitted_on"]
     return [
         (
-            _cell(record["name"]),
+            cell(record["name"]),
             row,
-            _with_interval(measures["ece"], _decimals),
-            *(_decimals(measures.get(m)) for m in ("brier", "nll", "accuracy", "nil_precision", "nil_recall")),
-            _with_interval(measures.get("nil_f1"), _decimals),
+            with_interval(measures["ece"], decimals),
+            *(decimals(measures.get(m)) for m in ("brier", "nll", "accuracy", "nil_precision", "nil_recall")),
+            with_interval(measures.get("nil_f1"), decimals),
             str(record["n"]),
             str(fitted_on["n_nil"]),
         )
         for row, measures in record["metrics"].items()
     ]
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|")
-
-
-def _decimals(estimate: Mapping[str, Any] | None) -> str:
-    return f"{estimate['value']:.3f}" if estimate else "–"
-
-
-def _per_cent(estimate: Mapping[str, Any] | None) -> str:
-    return f"{100 * estimate['value']:.1f}" if estimate else "–"
-
-
-def _with_interval(estimate: Mapping[str, Any] | None, show: Callable[[Mapping[str, Any]], str] = _per_cent) -> str:
-    if estimate is None:
-        return "–"
-    if estimate["low"] is None:
-        return show(estimate)
-    low, high = (show({"value": estimate[end]}) for end in ("low", "high"))
-    return f"{show(estimate)} [{low}, {high}]"

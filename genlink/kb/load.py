@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from genlink.data_paths import locate
 from genlink.kb.knowledge_base import KnowledgeBase
 from genlink.kb.readers import read_concepts
 from genlink.kb.readers.umls import find_mrconso
 from genlink.kb.store import is_saved
 
-__all__ = ["load_kb"]
+__all__ = ["load_kb", "load_merged"]
 
 
 def load_kb(path: str | Path, format: str = "auto") -> KnowledgeBase:
@@ -24,3 +26,9 @@ def load_kb(path: str | Path, format: str = "auto") -> KnowledgeBase:
     if format == "auto" and path.is_dir() and (is_saved(path) or find_mrconso(path) is None):
         return KnowledgeBase.open(path)
     return KnowledgeBase.from_concepts(read_concepts(path, format), on_duplicate="error")
+
+
+def load_merged(paths: Sequence[str | Path]) -> KnowledgeBase:
+    """One knowledge base of all that several paths hold, below ``data/`` wherever that lies; raises as ``load_kb``."""
+    kbs = [load_kb(locate(path)) for path in paths]
+    return kbs[0] if len(kbs) == 1 else KnowledgeBase.merge(kbs)

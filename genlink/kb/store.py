@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genlink.errors import KnowledgeBaseError
-from genlink.files import atomic_directory, has_manifest, read_manifest, sha256, write_manifest
+from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, sha256, write_manifest
 from genlink.kb.report import BuildReport
 from genlink.kb.tables import Rows, Tables
 from genlink.text import Normalisation
@@ -51,7 +51,7 @@ def save_tables(directory: str | Path, tables: Tables, report: BuildReport | Non
 
     Raises KnowledgeBaseError where it cannot be written, or would replace a directory of something else.
     """
-    _check_replaceable(Path(directory))
+    require_replaceable(directory, KIND, KnowledgeBaseError)
     arrays: dict[str, npt.NDArray[Any]] = {
         "concept_starts": tables.record_starts,
         "key_concepts.starts": tables.key_concepts.starts,
@@ -135,13 +135,6 @@ def verify(directory: str | Path) -> None:
     for name, part in read_manifest(directory, KIND, VERSION)["parts"].items():
         if not (directory / name).is_file() or sha256(directory / name) != part["sha256"]:
             raise _broken(directory, f"{name} is missing or was changed after the knowledge base was built")
-
-
-def _check_replaceable(directory: Path) -> None:
-    if directory.is_dir() and any(directory.iterdir()) and not is_saved(directory):
-        raise KnowledgeBaseError(
-            f"{directory}: holds other files, which saving a knowledge base there would delete. Name another directory."
-        )
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:

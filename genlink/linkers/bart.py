@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from genlink.errors import ModelError
 
-__all__ = ["fresh_bart", "load_bart", "quiet", "set_dropout"]
+__all__ = ["fresh_bart", "load_bart", "quiet", "set_dropout", "set_gradient_checkpointing"]
 
 
 def fresh_bart(
@@ -102,6 +102,19 @@ def set_dropout(model: BartForConditionalGeneration, dropout: float) -> None:
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if isinstance(getattr(module, name, None), (int, float)):
                 setattr(module, name, 0.0 if name == "activation_dropout" else dropout)
+
+
+def set_gradient_checkpointing(model: BartForConditionalGeneration) -> None:
+    """Let training keep what goes into each layer alone, and compute the rest again where the gradient needs it.
+
+    In eval mode nothing changes, and nothing of it is saved.
+    """
+    # transformers has renamed it in a version that not every Python has.
+    renamed = hasattr(model, "activation_checkpointing_enable")
+    enable = model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    # It is the layers that do it; the stacks would only warn of a cache that nobody asked for.
+    model.model.encoder.gradient_checkpointing = model.model.decoder.gradient_checkpointing = False
 
 
 @contextmanager

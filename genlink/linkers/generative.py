@@ -28,11 +28,11 @@ from genlink.decoding import (
     run_searches,
 )
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
-from genlink.files import atomic_directory, has_manifest, read_manifest, write_manifest
+from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import load_bart, quiet
 from genlink.linkers.base import Linkable, as_mentions, concepts_within, rank_by_sum, rank_names
-from genlink.linkers.model_directory import FORMAT_VERSION, KIND, check_replaceable, fact, settings
+from genlink.linkers.model_directory import FORMAT_VERSION, KIND, fact, settings
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.preprocessing import Preprocessing
@@ -275,7 +275,7 @@ class GenerativeLinker:
         The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. Raises
         ModelError where it would replace a directory of something else.
         """
-        check_replaceable(Path(directory))
+        require_replaceable(directory, KIND, ModelError)
         kb, trie = self.kb, self.trie
         if kb.report is None:  # an overlay: saved, it is compiled, and its keys get other indices
             kb = KnowledgeBase.from_concepts(kb, normalisation=kb.normalisation)

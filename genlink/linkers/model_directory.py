@@ -10,7 +10,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.files import has_manifest, read_manifest
 from genlink.templates import Template
 
-__all__ = ["FORMAT_VERSION", "KIND", "check_replaceable", "fact", "saved_normaliser", "saved_template", "settings"]
+__all__ = ["FORMAT_VERSION", "KIND", "fact", "saved_normaliser", "saved_template", "settings"]
 
 KIND, FORMAT_VERSION = "generative linker", 2
 
@@ -53,9 +53,3 @@ def settings(kind: type[T], directory: Path, manifest: Mapping[str, Any], key: s
         raise ModelError(
             f"{directory}: `{key}` of its manifest cannot be read ({reason}). Copy the original manifest.json back."
         ) from None
-
-
-def check_replaceable(directory: Path) -> None:
-    """Raise ModelError where saving a model would delete something else."""
-    if directory.is_dir() and any(directory.iterdir()) and not has_manifest(directory, KIND):
-        raise ModelError(f"{directory}: holds other files, which saving a model would delete. Name another directory.")

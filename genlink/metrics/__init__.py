@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genlink.metrics.bootstrap import Estimate, bootstrap_ratios, bootstrap_sums
+from genlink.metrics.bootstrap import Difference, Estimate, bootstrap_difference, bootstrap_ratios, bootstrap_sums
 from genlink.metrics.calibration import (
     ReliabilityBin,
     expected_calibration_error,
@@ -14,10 +14,12 @@ from genlink.metrics.paired import PairedComparison, compare_paired, mcnemar_p
 from genlink.metrics.ranking import accuracy_at_k, hits_at_k, mean_reciprocal_rank, reciprocal_ranks
 
 __all__ = [
+    "Difference",
     "Estimate",
     "PairedComparison",
     "ReliabilityBin",
     "accuracy_at_k",
+    "bootstrap_difference",
     "bootstrap_ratios",
     "bootstrap_sums",
     "compare_paired",

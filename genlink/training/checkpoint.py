@@ -10,15 +10,17 @@ from safetensors.torch import load_file, save_file
 
 from genlink.errors import ModelError
 from genlink.files import atomic_directory, read_manifest, write_manifest
+from genlink.training.sharding import part, scatter_weights, whole
 
 __all__ = ["load_checkpoint", "read_progress", "save_checkpoint"]
 
 KIND, FORMAT_VERSION = "training checkpoint", 1
 
 
-def _names(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[torch.nn.Parameter, str]:
-    known = {id(p): name for name, p in model.named_parameters()}
-    return {p: known[id(p)] for group in optimiser.param_groups for p in group["params"]}
+def _names(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> list[tuple[str, torch.nn.Parameter]]:
+    """The optimiser's parameters, which are those of the model or sharded ones in their order."""
+    trained = (p for group in optimiser.param_groups for p in group["params"])
+    return [(name, p) for (name, _), p in zip(model.named_parameters(), trained, strict=True)]
 
 
 def save_checkpoint(
@@ -27,15 +29,23 @@ def save_checkpoint(
     optimiser: torch.optim.Optimizer,
     rng_states: list[torch.Tensor],
     progress: dict[str, Any],
+    *,
+    writes: bool = True,
 ) -> None:
-    """Write weights, optimiser moments, the random state of each process and ``progress`` (plain JSON values)."""
+    """Write weights, optimiser moments, the random state of each process and ``progress`` (plain JSON values).
+
+    One process ``writes``; all call this, since each may hold a part of the moments.
+    """
+    moments = {}
+    for name, p in _names(model, optimiser):
+        for field, value in optimiser.state[p].items():
+            gathered = whole(value)
+            if writes:
+                moments[f"{name}/{field}"] = gathered.detach().cpu().contiguous()
+    if not writes:
+        return
     # Tied weights are one parameter with one name, so each tensor is written once.
     weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-    moments = {
-        f"{name}/{field}": value.detach().cpu().contiguous()
-        for p, name in _names(model, optimiser).items()
-        for field, value in optimiser.state[p].items()
-    }
     with atomic_directory(directory) as target:
         save_file(weights, target / "weights.safetensors")
         save_file(moments, target / "optimiser.safetensors")
@@ -68,9 +78,10 @@ def load_checkpoint(
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])
-    for p, name in _names(model, optimiser).items():
+    scatter_weights(model, optimiser)
+    for name, p in _names(model, optimiser):
         prefix = f"{name}/"
         state = {key.removeprefix(prefix): value for key, value in moments.items() if key.startswith(prefix)}
         # The step count too: a fused optimiser keeps it beside the parameter.
-        optimiser.state[p] = {field: value.to(p.device) for field, value in state.items()}
+        optimiser.state[p] = {field: part(value, p) for field, value in state.items()}
     return load_file(directory / "random.safetensors")[str(process)], manifest["progress"]

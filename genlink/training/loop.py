@@ -28,6 +28,7 @@ from genlink.config import OptimiserConfig
 from genlink.errors import FormatError, UsageError
 from genlink.files import atomic_file, read_jsonl
 from genlink.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from genlink.training.sharding import gather_weights, to_train
 from genlink.training.task import Task
 
 __all__ = ["Run", "announce", "learning_rate", "shares", "train"]
@@ -103,14 +104,15 @@ def train(
     when it is of another model or number of processes.
     """
     torch.manual_seed(seed + accelerator.process_index)
+    trained = to_train(task.loss, accelerator)
     optimiser = torch.optim.AdamW(
-        model.parameters(),
+        trained.parameters(),
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,
         fused=True,
     )
-    wrapped, optimiser = accelerator.prepare(task.loss, optimiser)
+    wrapped, optimiser = accelerator.prepare(trained, optimiser)
     run, losses, checkpoint = Run(), _Losses(), output / "checkpoint"
     log = _MetricsLog(output / "metrics.jsonl", accelerator.is_main_process)
     # What a resumed run must share with the one that it goes on with; how a step is cut up changes nothing.
@@ -152,6 +154,7 @@ def train(
                     step=run.step, loss=loss, learning_rate=rate, examples=run.examples, seconds=round(run.seconds, 2)
                 )
             if score is not None and (run.step % score_every == 0 or run.step == steps):
+                gather_weights(_inner(optimiser), model)
                 value = score()
                 wrapped.train()
                 log.write(step=run.step, dev_accuracy=value)
@@ -192,7 +195,8 @@ def _step(
     for i, micro_batch in enumerate(micro_batches):
         last = i == len(micro_batches) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
-            loss = model(task.collate(micro_batch).to(accelerator.device)) / size
+            with accelerator.autocast():
+                loss = model(task.collate(micro_batch).to(accelerator.device)) / size
             # Gradients are averaged over the processes, while our loss is a sum over them.
             accelerator.backward(loss * accelerator.num_processes)
         total += loss.detach()
@@ -240,10 +244,9 @@ def _checkpoint(
     device = accelerator.device
     state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
     states, totals = gather_object([state]), gather_object([losses.total])
-    if accelerator.is_main_process:
-        pending = {"totals": totals, "steps": losses.steps}
-        progress = {**asdict(run), "settings": settings, "losses": pending}
-        save_checkpoint(directory, model, optimiser, states, progress)
+    progress = {**asdict(run), "settings": settings, "losses": {"totals": totals, "steps": losses.steps}}
+    gather_weights(optimiser, model)
+    save_checkpoint(directory, model, optimiser, states, progress, writes=accelerator.is_main_process)
     accelerator.wait_for_everyone()
 
 

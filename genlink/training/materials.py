@@ -16,7 +16,7 @@ from genlink.data.tokenizer import train_tokenizer
 from genlink.data_paths import locate
 from genlink.errors import CorpusError, UsageError
 from genlink.kb import KnowledgeBase
-from genlink.kb.load import load_kb
+from genlink.kb.load import load_merged
 from genlink.linkers.bart import fresh_bart, load_bart
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import saved_normaliser, saved_template
@@ -32,7 +32,6 @@ __all__ = [
     "folds",
     "load_or_make",
     "make_linker",
-    "merged_kb",
     "pair_source",
     "precision_word",
     "synonym_pairs",
@@ -53,13 +52,8 @@ def precision_word(wanted: str) -> str:
     return "no" if wanted == "fp32" else wanted
 
 
-def merged_kb(paths: Sequence[str]) -> KnowledgeBase:
-    kbs = [load_kb(locate(path)) for path in paths]
-    return kbs[0] if len(kbs) == 1 else KnowledgeBase.merge(kbs)
-
-
 def pair_source(pairs: PairsConfig, dictionary: KnowledgeBase) -> KnowledgeBase:
-    return merged_kb(pairs.sources) if pairs.sources else dictionary
+    return load_merged(pairs.sources) if pairs.sources else dictionary
 
 
 def synonym_pairs(pairs: PairsConfig, sources: KnowledgeBase) -> SynonymPairs:

@@ -34,34 +34,17 @@ def check_recipe(output: Path, config: TrainConfig) -> None:
 
 
 def recipe_change(output: Path, config: TrainConfig) -> str | None:
-    """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there.
-
-    Where it writes, how it cuts its batches and how it is scored may change: none of these decides what is learnt. But
-    a preference stage learns from what its search finds.
-    """
+    """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there."""
     if not (output / "config.json").exists():
         return None
     try:  # as a recipe: one written before a key was there had its default
         begun = TrainConfig.model_validate(read_json(output / "config.json"))
     except ValueError:
         return "a recipe that this version cannot read"
-    saved, wanted = (_comparable(recipe.model_dump()) for recipe in (begun, config))
-    for key in sorted(saved.keys() | wanted.keys()):
-        if saved.get(key) != wanted.get(key):
-            return f"{key} {saved.get(key)}, the recipe now has {wanted.get(key)}"
+    if difference := begun.first_difference(config):
+        key, then, now = difference
+        return f"{key} {then}, the recipe now has {now}"
     return None
-
-
-def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Each key that must stay, the section before it, and its value."""
-    changeable = {"output", "checkpoint_every", "dev", "optimiser.micro_batch_size", "search.batch_size"}
-    if recipe["stage"] != "preference":
-        changeable.add("search")
-    kept = {}
-    for key, value in recipe.items():
-        section = {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-        kept.update({name: v for name, v in section.items() if not {key, name} & changeable})
-    return kept
 
 
 def claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:

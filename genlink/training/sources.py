@@ -122,10 +122,14 @@ def fold_recipe(config: TrainConfig, fold: int) -> TrainConfig:
     for key, wanted in (("stage", "finetune"), ("objective", config.objective)):
         if (found := getattr(recipe, key)) != wanted:
             raise UsageError(f"{settings.finetune}: has {key} {found}, harvest.finetune needs {wanted}.")
+    optimiser = recipe.optimiser
+    if settings.fold_steps is not None:
+        optimiser = optimiser.model_copy(update={"steps": settings.fold_steps})
     return recipe.model_copy(
         update={
             "output": str(fold_directory(config, fold)),
             "corpus": config.corpus.model_copy(update={"leave_out": FoldConfig(fold=fold, of=settings.folds)}),
+            "optimiser": optimiser,
             "dev": None,  # nothing is chosen: the mentions left out are for the harvest
             "precision": config.precision,
         }

@@ -19,7 +19,8 @@ from genlink.errors import CorpusError, UsageError
 from genlink.evaluation import training_names
 from genlink.files import has_manifest, read_json, write_json
 from genlink.kb import KnowledgeBase
-from genlink.linkers.bart import set_dropout
+from genlink.kb.load import load_merged
+from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
@@ -29,7 +30,6 @@ from genlink.training.materials import (
     compare_objectives,
     load_or_make,
     make_linker,
-    merged_kb,
     pair_source,
     precision_word,
     synonym_pairs,
@@ -39,6 +39,7 @@ from genlink.training.materials import (
 )
 from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_record
 from genlink.training.rounds import carry_out_rounds, harvest_first, prepare_rounds, round_records
+from genlink.training.sharding import check_sharding
 from genlink.training.sources import fold_directory, fold_recipe
 from genlink.training.task import target_task
 
@@ -114,18 +115,21 @@ class _Ready:
 
 def _ready(config: TrainConfig, *, resume: bool, overwrite: bool, max_steps: int | None = None) -> _Ready:
     accelerator = Accelerator(mixed_precision=precision_word(config.precision), cpu=not torch.cuda.is_available())
+    check_sharding(accelerator)
     if resume:
         check_recipe(Path(config.output), config)
     elif not overwrite:
         refuse_to_mix(Path(config.output))
     if config.harvest is not None and config.harvest.source == "crossfit":
         _train_folds(config, config.harvest.folds, overwrite=overwrite, max_steps=max_steps)
-    dictionary = merged_kb(config.knowledge_base)
+    dictionary = load_merged(config.knowledge_base)
     sources = pair_source(config.pairs, dictionary)
     template = wanted_template(config)
     compare_objectives(config)
     model, tokenizer = load_or_make(config, template, sources)
     set_dropout(model, config.model.dropout)
+    if config.model.gradient_checkpointing:
+        set_gradient_checkpointing(model)
     linker = make_linker(config, model, tokenizer, dictionary, template)
     return _Ready(accelerator, sources, linker, DevScorer(config.dev, linker, accelerator) if config.dev else None)
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from genlink.cli.kb import app
+from genlink.data.negatives import open_negatives
 from genlink.errors import DataError, FormatError, KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
 from genlink.schema import Concept
@@ -314,10 +315,23 @@ def test_subset_keeps_types_prefixes_and_ids(kb: Path, tmp_path: Path) -> None:
         run("subset", kb, "--output", tmp_path / "none")
 
 
+# negatives
+
+
+def test_negatives_are_written_and_can_be_read_by_people(kb: Path, tmp_path: Path) -> None:
+    run("negatives", kb, "--top", 2, "--output", tmp_path / "negatives", "--review", tmp_path / "review.jsonl")
+    opened = KnowledgeBase.open(kb)
+    # "mi" is a name of both concepts; of the other names only these two share a trigram, "ain".
+    lines = [json.loads(line) for line in (tmp_path / "review.jsonl").read_text().splitlines()]
+    found = {line["name"]: [entry["name"] for entry in line["negatives"]] for line in lines}
+    assert found == {"head pain": ["migraine"], "migraine": ["head pain"]}
+    assert open_negatives(tmp_path / "negatives", opened).shape == (opened.n_keys, 2)
+
+
 # the rest
 
 
-@pytest.mark.parametrize("command", ["build", "info", "add", "remove", "subset"])
+@pytest.mark.parametrize("command", ["build", "info", "add", "remove", "subset", "negatives"])
 def test_help_has_examples(command: str) -> None:
     assert f"genlink kb {command} " in run(command, "--help").partition("Examples:")[2]
 

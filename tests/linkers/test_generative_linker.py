@@ -385,7 +385,7 @@ def test_a_model_is_replaced_but_other_files_are_not(linker, copy, tmp_path):
     GenerativeLinker.load(copy)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").touch()
-    with pytest.raises(ModelError, match=r"holds other files, which saving a model .*would delete"):
+    with pytest.raises(ModelError, match=r"holds other files, which saving a generative linker .*would delete"):
         linker.save(tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter1.tex").exists()
     (tmp_path / "empty").mkdir()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from genlink.errors import DataError, UsageError
-from genlink.metrics import Estimate, bootstrap_ratios, compare_paired, mcnemar_p
+from genlink.metrics import Difference, Estimate, bootstrap_difference, bootstrap_ratios, compare_paired, mcnemar_p
 
 
 def test_the_value_is_the_ratio_of_sums_not_the_mean_of_document_ratios():
@@ -83,6 +84,54 @@ def test_the_interval_holds_the_value(mentions):
     if estimate.low is not None:
         assert 0 <= estimate.low <= estimate.value + 1e-9
         assert estimate.value - 1e-9 <= estimate.high <= 1
+
+
+def test_the_p_value_is_twice_the_share_of_resamples_on_the_rarer_side_of_zero():
+    # Two documents, +1 and -1/2: a resample has mean 1 (a quarter), 1/4 (half) or -1/2 (a quarter), so p is about 1/2.
+    difference = bootstrap_difference([([1, -0.5], ["a", "b"])], seed=0, resamples=20_000)
+    assert (difference.value, difference.low, difference.high, difference.n) == (1 / 4, -1 / 2, 1, 2)
+    assert difference.p == pytest.approx(1 / 2, abs=0.02)
+    # +1 and 0: a quarter of the resamples have mean 0, which is on both sides.
+    assert bootstrap_difference([([1, 0], ["a", "b"])], seed=0, resamples=20_000).p == pytest.approx(1 / 2, abs=0.02)
+    # All documents gain: none of 99 resamples is on the other side, and (0 + 1) / (99 + 1) is the least share.
+    assert bootstrap_difference([([1, 1], ["a", "b"])], seed=0, resamples=99).p == 2 / 100
+
+
+def test_the_p_value_of_many_documents_is_about_that_of_the_normal_test():
+    values = np.random.default_rng(5).normal(0.1, 1, 400)
+    difference = bootstrap_difference([(values, [str(i) for i in range(400)])], seed=1, resamples=20_000)
+    error = values.std() / np.sqrt(400)
+    assert difference.p == pytest.approx(2 * stats.norm.sf(abs(values.mean()) / error), abs=0.02)
+    assert difference.high - difference.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+
+
+def test_corpora_weigh_the_same_and_are_resampled_by_themselves():
+    large, small = ([1.0] * 8, list("abcdefgh")), ([0.0, -1.0], ["a", "b"])
+    difference = bootstrap_difference([large, small], seed=0, resamples=20_000)
+    # The large corpus is 1 in every resample; the small one is 0, -1/2 (half of the time) or -1.
+    assert (difference.value, difference.low, difference.high, difference.n) == (1 / 4, 0, 1 / 2, 10)
+    assert difference.p == pytest.approx(2 / 4, abs=0.02)
+    assert bootstrap_difference([large, ([1], ["a"])], seed=0) == Difference(1, None, None, 9, None)
+    with pytest.raises(DataError, match="no mentions"):
+        bootstrap_difference([large, ([], [])], seed=0)
+    with pytest.raises(DataError, match="no mentions"):
+        bootstrap_difference([], seed=0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 9)), min_size=2, max_size=40), st.integers(0, 3))
+def test_no_difference_has_p_one_and_the_order_of_two_systems_changes_signs_alone(mentions, seed):
+    values, groups = np.array([v / 3 for v, _ in mentions]), [str(g) for _, g in mentions]
+    one = bootstrap_difference([(values, groups)], seed=seed, resamples=200)
+    other = bootstrap_difference([(-values, groups)], seed=seed, resamples=200)
+    none = bootstrap_difference([(0 * values, groups)], seed=seed, resamples=200)
+    if one.p is None:
+        assert len(set(groups)) == 1
+        return
+    assert one.p == other.p
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+    assert 2 / 201 <= one.p <= 1
+    assert (none.value, none.p) == (0, 1)
 
 
 def test_mcnemar_is_the_two_sided_binomial_test_of_the_discordant_mentions():

@@ -18,15 +18,19 @@ from genlink.evaluation import read_result
 
 pytestmark = pytest.mark.usefixtures("accelerator")
 
+CONFIGURATIONS = Path(__file__).parents[2] / "configs" / "accelerate"
+
+
+@pytest.fixture(scope="module")
+def dev(write_corpus):
+    """Five mentions, so that two processes have unequal shares."""
+    mentions = [("argentine fever", "D1"), ("lung of the moth", "D3"), ("tidal colic", "D4"), ("gouty blue foot", "D6")]
+    return write_corpus("dev", *mentions, ("osteovitrosis", "D2"))
+
 
 @pytest.fixture
-def recipe_file(recipe, write_corpus, tmp_path):
-    """A function that writes a recipe with a dev set of five mentions, so that two processes have unequal shares."""
-    dev = write_corpus(
-        "dev",
-        *(("argentine fever", "D1"), ("lung of the moth", "D3"), ("tidal colic", "D4"), ("gouty blue foot", "D6")),
-        ("osteovitrosis", "D2"),
-    )
+def recipe_file(recipe, dev, tmp_path):
+    """A function that writes the recipe of a pre-training with a dev set."""
 
     def write(name: str, dropout: float, **objective: object) -> Path:
         optimiser = {"steps": 9, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 2}
@@ -36,6 +40,33 @@ def recipe_file(recipe, write_corpus, tmp_path):
         values["model"]["dropout"] = dropout
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def preference_file(recipe, dev, write_corpus, tmp_path):
+    """A function that writes the recipe of a preference stage that goes on with the model of the recipe "one"."""
+    mentions = [("silver fevers", "D1"), ("glass bones", "D2"), ("moth lungs", "D3"), ("blue gout", "D6")]
+    mentions += [("salty fever", "D5"), ("colic of tides", "D4"), ("fancy moth lung", "D3")]
+    corpus = {"train": [str(write_corpus("train", *mentions))]}
+    optimiser = {"steps": 4, "batch_size": 8, "learning_rate": 0.003, "warmup_steps": 1}
+
+    def write(name: str, source: str, *, dropout: float = 0.0, micro_batch_size: int | None = None, **own: object):
+        model = {"checkpoint": str(tmp_path / ("one-trie" if "objective" in own else "one") / "model")}
+        sections = {"model": {**model, "dropout": dropout}, "dev": {"corpus": str(dev), "keep": "last"}, **own}
+        harvest = {"source": source, "k": 3, "queries": 12}
+        if source in ("corpus", "crossfit"):
+            sections["corpus"] = corpus
+        if source == "crossfit":
+            of_folds = {"stage": "finetune", "model": model, "corpus": corpus, "optimiser": {**optimiser, "steps": 2}}
+            (tmp_path / "finetune.yaml").write_text(yaml.safe_dump(recipe(tmp_path / "unused", **of_folds)))
+            folds = {"folds": 2, "finetune": str(tmp_path / "finetune.yaml"), "fold_models": str(tmp_path / "folds")}
+            harvest.update(folds)
+        sections["optimiser"] = {**optimiser, "micro_batch_size": micro_batch_size}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(recipe(tmp_path / name, stage="preference", harvest=harvest, **sections)))
         return path
 
     return write
@@ -86,43 +117,52 @@ def test_a_dry_run_goes_where_it_is_told_to(recipe_file, train_here, tmp_path, c
     train_here(recipe, "--output", tmp_path / "dry", "--overwrite", "--max-steps", 1)
 
 
-def test_accelerate_launch_gives_the_same_model(recipe_file, train_here, tmp_path):
-    train_here(recipe_file("here", 0.1))
-    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", 1, "--num_machines", 1]
-    start(
-        *launch,
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "-m",
-        "genlink",
-        "train",
-        recipe_file("launched", 0.1),
-    )
-    here, launched = weights(tmp_path / "here"), weights(tmp_path / "launched")
-    assert here.keys() == launched.keys()
-    assert all(torch.equal(here[name], launched[name]) for name in here)
-    assert metrics(tmp_path / "here") == metrics(tmp_path / "launched")
+def launch(configuration: str, *recipes: Path) -> None:
+    """Carry out recipes in two processes, in ways that accelerate is told by a file of ours."""
+    file = CONFIGURATIONS / f"{configuration}.yaml"
+    options = ["--config_file", file, "--num_processes", 2, "--main_process_port", 0]
+    start("accelerate.commands.launch", *options, Path(__file__).with_name("two_processes.py"), *recipes)
 
 
-def test_two_processes_equal_one(recipe_file, train_here, tmp_path):
+def assert_same_run(one: Path, two: Path) -> None:
+    """Sums in another order: the same but for rounding, and for the bias of keys, whose gradient is nothing else."""
+    first, second = weights(one), weights(two)
+    assert first.keys() == second.keys()
+    assert [n for n in first if not torch.allclose(first[n], second[n], atol=1e-5) and "k_proj.bias" not in n] == []
+    for a, b in zip(metrics(one), metrics(two), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_two_processes_equal_one(recipe_file, preference_file, train_here, tmp_path, monkeypatch):
+    monkeypatch.setattr("genlink.training.harvest.CHUNK", 2)
     train_here(recipe_file("one", 0.0))
     train_here(recipe_file("one-trie", 0.0, objective="trie"))
-    script = Path(__file__).with_name("two_processes.py")
     recipes = [recipe_file("two", 0.0), recipe_file("two-trie", 0.0, objective="trie")]
     recipes += [recipe_file("dropout", 0.2), recipe_file("resumed", 0.2)]
-    start("torch.distributed.run", "--standalone", "--nproc_per_node", 2, script, *recipes)
+    of_preference = {
+        "corpus": {"preference": {"loss": "dpo", "rounds": 2}},
+        "crossfit": {"preference": {"loss": "marginal"}},
+        "kb": {"preference": {"loss": "dpo", "refresh_reference": True, "nll": 0.1}, "objective": "trie"},
+        "control": {"preference": {"loss": "likelihood"}, "objective": "trie"},
+    }
+    for name, sections in of_preference.items():
+        source = "corpus" if name == "control" else name
+        train_here(preference_file(f"one-{name}", source, **sections))
+        recipes.append(preference_file(f"two-{name}", source, micro_batch_size=1, **sections))
+    launch("two_cpu_processes", *recipes)
 
-    # Sums in another order: the same but for rounding, and for the bias of keys, whose gradient is nothing else.
-    for objective in ("", "-trie"):
-        here, there = tmp_path / f"one{objective}", tmp_path / f"two{objective}"
-        one, two = weights(here), weights(there)
-        assert one.keys() == two.keys()
-        assert all(torch.allclose(one[n], two[n], atol=1e-5) for n in one if not n.endswith("k_proj.bias"))
-        for a, b in zip(metrics(here), metrics(there), strict=True):
-            assert a == pytest.approx(b, abs=1e-5)
+    for recipe in ("", "-trie", *(f"-{name}" for name in of_preference)):
+        assert_same_run(tmp_path / f"one{recipe}", tmp_path / f"two{recipe}")
     assert [line["step"] for line in metrics(tmp_path / "two") if "dev_accuracy" in line] == [3, 6, 9]
+
+    for name in of_preference:
+        one, two = (sorted((tmp_path / f"{n}-{name}").glob("round-*")) for n in ("one", "two"))
+        assert len(one) == len(two) == (2 if name == "corpus" else 1)
+        assert (one[0] / "answers.jsonl").read_bytes() == (two[0] / "answers.jsonl").read_bytes()
+        assert len((one[0] / "answers.jsonl").read_text().splitlines()) > 4  # more chunks than processes
+        for a, b in zip(one, two, strict=True):
+            for c, d in zip(metrics(a), metrics(b), strict=True):
+                assert c == pytest.approx(d, abs=1e-5)
 
     # Two processes that were interrupted go on, each with its own dropout, as if they had not been.
     whole, resumed = weights(tmp_path / "dropout"), weights(tmp_path / "resumed")
@@ -130,3 +170,20 @@ def test_two_processes_equal_one(recipe_file, train_here, tmp_path):
     assert metrics(tmp_path / "dropout") == metrics(tmp_path / "resumed")
     manifest = json.loads((tmp_path / "resumed" / "checkpoint" / "manifest.json").read_text())
     assert (manifest["processes"], manifest["progress"]["step"]) == (2, 9)
+
+
+def test_two_processes_that_share_every_weight_equal_one(recipe_file, preference_file, train_here, tmp_path):
+    train_here(recipe_file("one", 0.0))
+    settings = {"preference": {"loss": "dpo", "refresh_reference": True, "rounds": 2}}
+    train_here(preference_file("one-corpus", "corpus", **settings))
+    stages = [recipe_file("two", 0.0), preference_file("two-corpus", "corpus", micro_batch_size=2, **settings)]
+    settings["dropout"] = 0.2
+    stages += [recipe_file("dropout", 0.2), preference_file("dropout-corpus", "corpus", **settings)]
+    stages += [recipe_file("resumed", 0.2), preference_file("resumed-corpus", "corpus", **settings)]
+    launch("fsdp", *stages)
+
+    for stage in ("", "-corpus"):
+        assert_same_run(tmp_path / f"one{stage}", tmp_path / f"two{stage}")
+        whole, resumed = weights(tmp_path / f"dropout{stage}"), weights(tmp_path / f"resumed{stage}")
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+        assert metrics(tmp_path / f"dropout{stage}") == metrics(tmp_path / f"resumed{stage}")

@@ -1,21 +1,59 @@
-"""Run by torchrun, see test_two_processes: runs of some recipes, the last one interrupted and resumed.
+"""Run by accelerate, see test_two_processes: stages, those called resumed... interrupted after three steps and resumed.
 
-Arguments: recipes to carry out, and one that is interrupted.
+Arguments: recipes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
 from genlink.config import read_train_config
-from genlink.training import stages
+from genlink.training import harvest, loop, rounds, stages
+from genlink.training.loop import train
 
-*whole, interrupted = map(read_train_config, sys.argv[1:])
-for recipe in whole:
-    stages.run_stage(recipe)
-train = stages.train
-stages.train = partial(train, stop_at=3)
-stages.run_stage(interrupted)
-stages.train = train
-stages.run_stage(interrupted, resume=True)
+
+class PulledPlugError(Exception):
+    """Somebody pulled the plug."""
+
+
+def begin(*arguments: object, **options: object) -> None:
+    train(*arguments, **options, stop_at=3)
+    raise PulledPlugError
+
+
+def shard_on_the_processor() -> None:
+    """Let accelerate prepare models as it does on GPUs under this configuration: of a processor it never asks."""
+    Accelerator(cpu=True, mixed_precision="no")
+    for state in (AcceleratorState, PartialState):
+        state._shared_state["distributed_type"] = DistributedType.FSDP
+    AcceleratorState._shared_state["fsdp_plugin"] = FullyShardedDataParallelPlugin()
+    gather = loop.gather_weights
+
+    def gather_parts(optimiser: torch.optim.Optimizer, model: torch.nn.Module) -> None:
+        held = sum(p.to_local().numel() for group in optimiser.param_groups for p in group["params"])
+        assert held < 0.6 * sum(p.numel() for p in model.parameters())
+        gather(optimiser, model)
+
+    loop.gather_weights = gather_parts
+
+
+harvest.CHUNK = 2
+if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+    shard_on_the_processor()
+for path in map(Path, sys.argv[1:]):
+    recipe = read_train_config(path)
+    is_interrupted = path.name.startswith("resumed")
+    if is_interrupted:
+        stages.train = rounds.train = begin
+        try:
+            stages.run_stage(recipe)
+        except PulledPlugError:
+            stages.train = rounds.train = train
+    stages.run_stage(recipe, resume=is_interrupted)

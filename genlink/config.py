@@ -1,13 +1,17 @@
-"""What a recipe may say.
+"""Training recipes: YAML files read into models that refuse what they do not know.
 
-It is complete: it inherits from nothing, and what it leaves out has the default written here.
+A recipe is complete: it inherits from nothing, and what it leaves out has the default written here.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from genlink.strict import Strict, read_strict
 
 __all__ = [
     "CorpusConfig",
@@ -23,14 +27,11 @@ __all__ = [
     "SearchConfig",
     "TemplateConfig",
     "TrainConfig",
+    "read_train_config",
 ]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
-
-
-class ModelShape(_Strict):
+class ModelShape(Strict):
     """The size of a BART trained from scratch, tokenizer included."""
 
     width: int = Field(256, ge=8)
@@ -50,7 +51,7 @@ class ModelShape(_Strict):
         return self
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """Where the weights come from: exactly one of the two."""
 
     checkpoint: str | None = None
@@ -69,7 +70,7 @@ class ModelConfig(_Strict):
         return self
 
 
-class TemplateConfig(_Strict):
+class TemplateConfig(Strict):
     """See genlink.templates.Template."""
 
     start: str = "START"
@@ -86,10 +87,10 @@ class TemplateConfig(_Strict):
         return self
 
 
-class PairsConfig(_Strict):
+class PairsConfig(Strict):
     """Pre-training pairs: which knowledge bases they are drawn from, and the mix (see genlink.data.synonyms)."""
 
-    sources: list[str] = []
+    sources: list[str] = Field([])
     """Knowledge bases to draw pairs from; the dictionary itself when empty."""
     synonym: float = Field(0.5, ge=0)
     noise: float = Field(0.35, ge=0)
@@ -108,7 +109,7 @@ class PairsConfig(_Strict):
         return self
 
 
-class FoldConfig(_Strict):
+class FoldConfig(Strict):
     """One of several parts that the mentions of a corpus are cut into; mentions of equal text are in one part."""
 
     fold: int = Field(ge=0)
@@ -121,13 +122,13 @@ class FoldConfig(_Strict):
         return self
 
 
-class CorpusConfig(_Strict):
+class CorpusConfig(Strict):
     """The labelled mentions to learn from."""
 
     train: list[str] = Field(min_length=1)
     leave_out: FoldConfig | None = None
     """Mentions not to learn from: those of one fold."""
-    types: list[str] = []
+    types: list[str] = Field([])
     """Only mentions of these types; all when empty."""
     abbreviations: bool = True
     """Expand abbreviations that the document defines."""
@@ -137,7 +138,7 @@ class CorpusConfig(_Strict):
     """Split composite mentions where the number of parts agrees with the number of gold concepts."""
 
 
-class FinetuneConfig(_Strict):
+class FinetuneConfig(Strict):
     """How mentions become examples (see genlink.data.targets)."""
 
     replay: float = Field(0.5, ge=0, lt=1)
@@ -150,7 +151,7 @@ class FinetuneConfig(_Strict):
     """How many of the gold names most like the mention are generated."""
 
 
-class HarvestConfig(_Strict):
+class HarvestConfig(Strict):
     """Which right and wrong names a preference stage learns from (see genlink.training.harvest)."""
 
     source: Literal["corpus", "crossfit", "kb", "tfidf"] = "corpus"
@@ -165,6 +166,8 @@ class HarvestConfig(_Strict):
     """crossfit: how many models are fine-tuned, each without one fold of the mentions."""
     finetune: str | None = None
     """crossfit: the recipe that they are fine-tuned by, that of the stage before."""
+    fold_steps: int | None = Field(None, ge=1)
+    """crossfit: fine-tune them for so many steps instead of the recipe's: they need not be good, only honest."""
     fold_models: str | None = None
     """crossfit: the directory that keeps them; folds in the output when left out."""
 
@@ -175,7 +178,7 @@ class HarvestConfig(_Strict):
         return self
 
 
-class PreferenceConfig(_Strict):
+class PreferenceConfig(Strict):
     """What is learnt from right and wrong names (see genlink.training.preferences), and how often anew."""
 
     loss: Literal["dpo", "simpo", "marginal", "likelihood"] = "marginal"
@@ -215,7 +218,7 @@ class PreferenceConfig(_Strict):
         return self
 
 
-class OptimiserConfig(_Strict):
+class OptimiserConfig(Strict):
     """AdamW with linear warm-up and linear decay to a floor."""
 
     steps: int | None = Field(None, ge=1)
@@ -236,11 +239,11 @@ class OptimiserConfig(_Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
-class DevConfig(_Strict):
+class DevConfig(Strict):
     """Scoring by real linking while training."""
 
     corpus: str
-    types: list[str] = []
+    types: list[str] = Field([])
     every: int = Field(250, ge=1)
     """Steps between two scorings; the last step is always scored. A preference stage is scored after each round."""
     limit: int | None = Field(None, ge=1)
@@ -251,7 +254,7 @@ class DevConfig(_Strict):
     """Which model is saved: that with the best Acc@1, or that of the last step, where few mentions are scored."""
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """How the model searches while it is scored, and afterwards: see genlink.linkers.search_settings."""
 
     search: Literal["beam", "exact"] = "beam"
@@ -261,7 +264,7 @@ class SearchConfig(_Strict):
     batch_size: int = Field(32, ge=1)
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """One training stage."""
 
     stage: Literal["pretrain", "finetune", "preference"]
@@ -328,3 +331,28 @@ class TrainConfig(_Strict):
         if shape and template.prefix_tokens + self.target_tokens + 1 > shape.max_positions:
             raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
         return self
+
+    def first_difference(self, other: TrainConfig) -> tuple[str, Any, Any] | None:
+        """The first key by which ``other`` would learn something else, with the values of both; None if it would not.
+
+        Where a run writes, how it cuts its batches, what it keeps in memory and how it is scored may differ: none of
+        these decides what is learnt. But a preference stage learns from what its search finds.
+        """
+        one, two = self._learning(), other._learning()
+        keys = sorted(one.keys() | two.keys())
+        return next(((key, one.get(key), two.get(key)) for key in keys if one.get(key) != two.get(key)), None)
+
+    def _learning(self) -> dict[str, Any]:
+        """The keys that decide what is learnt, each with its section."""
+        others = {"output", "checkpoint_every", "dev", "optimiser.micro_batch_size", "model.gradient_checkpointing"}
+        others.add("search" if self.stage != "preference" else "search.batch_size")
+        kept = {}
+        for key, value in self.model_dump(exclude=others).items():
+            section = {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+            kept.update({name: v for name, v in section.items() if name not in others})
+        return kept
+
+
+def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first; see ``read_strict``."""
+    return read_strict(path, TrainConfig, changes)

@@ -1,24 +1,32 @@
-"""Recipes read from YAML, with errors that say which key and, for a misspelt one, which was meant."""
+"""YAML files that are read into models which refuse what they do not know."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genlink.config.models import TrainConfig
 from genlink.errors import UsageError
 from genlink.files import require_file
 
-__all__ = ["read_train_config"]
+__all__ = ["Strict", "read_strict"]
 
 
-def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first.
+class Strict(BaseModel):
+    """A part of a file whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_strict(path: str | Path, model: type[Model], changes: Sequence[str] = ()) -> Model:
+    """Read a YAML file as ``model``, with ``changes`` such as ``optimiser.steps=100`` made to it first.
 
     Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one.
     """
@@ -37,9 +45,9 @@ def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainCon
         _change(values, change)
     where = f"{path} with {', '.join(changes)}" if changes else f"{path}"
     try:
-        return TrainConfig.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error)}") from None
+        raise UsageError(f"{where}: {_explain(error, model)}") from None
 
 
 def _change(values: dict[str, Any], change: str) -> None:
@@ -62,7 +70,7 @@ def _change(values: dict[str, Any], change: str) -> None:
     section[last] = value
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The most telling problem of a validation error in one line, and how many more there are."""
     problems = error.errors(include_url=False)
     # A key that is not known explains one that is missing: it may be the same, misspelt.
@@ -70,7 +78,7 @@ def _explain(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         message = f"unknown key `{key}`."
-        known = _known_keys(first["loc"][:-1])
+        known = _known_keys(model, first["loc"][:-1])
         if close := difflib.get_close_matches(str(first["loc"][-1]), known, n=1):
             message += f" Did you mean `{close[0]}`?"
         elif known:
@@ -84,11 +92,13 @@ def _explain(error: ValidationError) -> str:
     return message + (f" (And {len(problems) - 1} more.)" if len(problems) > 1 else "")
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the model at ``location`` has."""
-    model: type[BaseModel] = TrainConfig
-    for part in location:
+def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The keys that the part of ``model`` at ``location`` has."""
+    parts = iter(location)
+    for part in parts:
         annotation = model.model_fields[str(part)].annotation
         choices = [annotation, *getattr(annotation, "__args__", ())]
         model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+        if get_origin(annotation) in (list, dict):
+            next(parts)  # the place in it
     return list(model.model_fields)

@@ -1,0 +1,193 @@
+"""The units of work of an experiment: what each one needs, whether it is done, and how it is begun.
+
+Nothing is remembered beside the outputs. A unit is done when its output is whole, was made by the command of the plan,
+and was begun after the model that it goes on from; so a plan that was broken off, or changed, goes on where it has to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from experiment_plan import Plan, Row, Stage
+
+from genlink.config import TrainConfig, read_train_config
+from genlink.data_paths import locate
+from genlink.errors import DataError
+from genlink.evaluation.results import command_line, read_result
+from genlink.files import read_json
+from genlink.linkers.opening import LEXICAL
+
+__all__ = ["DICTIONARIES", "Evaluation", "Experiment", "State", "Training", "Unit", "with_needs"]
+
+DICTIONARIES = ("kb", "kb+train")
+State = Literal["done", "waits", "resume", "run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A stage of a row, for the corpora and seeds that share it."""
+
+    label: str
+    output: Path
+    words: tuple[str, ...]
+    config: TrainConfig
+    needs: Training | None
+    of_corpus: bool
+
+    @property
+    def result(self) -> Path:
+        return self.output / "run.json"
+
+    @property
+    def log(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.log")
+
+    def command(self) -> list[str]:
+        """The arguments of ``genlink``; a run that this recipe has begun is gone on with."""
+        how = "--resume" if self.state() == "resume" else "--overwrite"
+        return [*self.words, "--output", str(self.output), how]
+
+    def state(self) -> State:
+        if self.needs and self.needs.state() != "done":
+            return "waits"
+        begun = _record(self.result)
+        if begun is None or _is_older(begun, self.config.model.checkpoint) or self._has_other_recipe():
+            return "run"
+        return "done" if begun["n"] else "resume"  # the examples are counted at the end, when the model is there
+
+    def _has_other_recipe(self) -> bool:
+        try:
+            begun = TrainConfig.model_validate(read_json(self.output / "config.json"))
+        except (DataError, ValueError):
+            return True
+        return self.config.first_difference(begun) is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The predictions of a system for a corpus under a dictionary: a predictions file, and a result file with it."""
+
+    label: str
+    predictions: Path
+    words: tuple[str, ...]
+    needs: Training | None
+
+    @property
+    def result(self) -> Path:
+        return self.predictions.with_suffix(".json")
+
+    @property
+    def log(self) -> Path:
+        return self.predictions.with_suffix(".log")
+
+    def command(self) -> list[str]:
+        """The arguments of ``genlink``."""
+        return [*self.words, "--predictions", str(self.predictions), "--result", str(self.result)]
+
+    def state(self) -> State:
+        if self.needs and self.needs.state() != "done":
+            return "waits"
+        made = _record(self.result)  # which is written last
+        if made is None or made["command"] != command_line(["genlink", *self.command()]):
+            return "run"
+        return "run" if _is_older(made, self.words[1]) or not self.predictions.exists() else "done"
+
+
+Unit = Training | Evaluation
+
+
+class Experiment:
+    """The units of a plan; each exists once, whatever needs it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._made: dict[Path, Any] = {}
+
+    def evaluations(self, row: Row, corpus: str, seed: int | None) -> list[Evaluation]:
+        """One for each of ``DICTIONARIES``; ``seed`` is None where the row has none.
+
+        Raises UsageError and DataError for a recipe that cannot be read.
+        """
+        needs = self._model(row, corpus, seed) if row.train else None
+        facts = self.plan.corpora[corpus]
+        system = str(needs.output / "model") if needs else _fill(str(row.system), corpus, seed)
+        options = [("--kb", path) for path in facts.kb if system in LEXICAL]
+        options += [("--train", path) for path in facts.train] + [("--type", name) for name in facts.types]
+        flat = [word for option in options for word in option]
+        presets = ("--preset", "angel", "--preset", "strict")
+        made = []
+        for dictionary in DICTIONARIES:
+            path = self._folder(row, corpus, seed) / f"{dictionary}.jsonl"
+            words = ("evaluate", system, facts.corpus, *flat, "--dictionary", dictionary, *presets)
+            made.append(
+                self._made.setdefault(path, Evaluation(_label(corpus, row, seed, dictionary), path, words, needs))
+            )
+        return made
+
+    def _model(self, row: Row, corpus: str, seed: int | None) -> Training:
+        last = self._model(self.plan.row(row.starts_from), corpus, seed) if row.starts_from else None
+        for number, stage in enumerate(row.train, start=1):
+            last = self._stage(row, number, stage, corpus, None if stage.once else seed, last)
+        assert last is not None  # a row that makes a model has stages
+        return last
+
+    def _stage(
+        self, row: Row, number: int, stage: Stage, corpus: str, seed: int | None, last: Training | None
+    ) -> Training:
+        of_corpus = any("{corpus}" in text for text in (stage.recipe, *stage.set)) or bool(last and last.of_corpus)
+        output = self._folder(row, corpus if of_corpus else "shared", seed) / str(number)
+        if output not in self._made:
+            changes = [_fill(change, corpus, seed) for change in stage.set]
+            changes += [f"model.checkpoint={last.output / 'model'}"] if last else []
+            changes.append(f"seed={seed or 0}")
+            recipe = _fill(stage.recipe, corpus, seed)
+            self._made[output] = Training(
+                label=_label(corpus if of_corpus else "all corpora", row, seed, f"stage {number}"),
+                output=output,
+                words=("train", recipe, *(word for change in changes for word in ("--set", change))),
+                config=read_train_config(recipe, changes),
+                needs=last,
+                of_corpus=of_corpus,
+            )
+        made: Training = self._made[output]
+        return made
+
+    def _folder(self, row: Row, corpus: str, seed: int | None) -> Path:
+        folder = Path(self.plan.runs) / corpus / row.folder
+        return folder / f"seed-{seed}" if seed is not None else folder
+
+
+def with_needs(units: Iterable[Unit]) -> list[Unit]:
+    """Units in an order that they can be made in, each once."""
+    ordered: dict[Unit, None] = {}
+    for unit in units:
+        chain: list[Unit] = [unit]
+        while needs := chain[-1].needs:
+            chain.append(needs)
+        ordered.update(dict.fromkeys(reversed(chain)))
+    return list(ordered)
+
+
+def _fill(text: str, corpus: str, seed: int | None) -> str:
+    # Not str.format: a change may set a template, which has braces of its own.
+    return text.replace("{corpus}", corpus).replace("{seed}", str(seed or 0))
+
+
+def _label(corpus: str, row: Row, seed: int | None, what: str) -> str:
+    return ", ".join([corpus, row.name, *([] if seed is None else [f"seed {seed}"]), what])
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_result(path)
+    except DataError:
+        return None
+
+
+def _is_older(made: dict[str, Any], model: str | None) -> bool:
+    """Whether the model that it was made from was trained anew since. Both say when they were begun, in UTC."""
+    trained = _record(locate(model).parent / "run.json") if model else None
+    return trained is not None and str(made["created"]) < str(trained["created"])
