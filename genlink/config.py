@@ -343,15 +343,13 @@ class TrainConfig(Strict):
         return next(((key, one.get(key), two.get(key)) for key in keys if one.get(key) != two.get(key)), None)
 
     def _learning(self) -> dict[str, Any]:
-        """Each key that decides what is learnt, the section before it, and its value."""
-        free = {"output", "checkpoint_every", "dev"}
-        free |= {"model.gradient_checkpointing", "optimiser.micro_batch_size", "search.batch_size"}
-        if self.stage != "preference":
-            free.add("search")
+        """The keys that decide what is learnt, each with its section."""
+        others = {"output", "checkpoint_every", "dev", "optimiser.micro_batch_size", "model.gradient_checkpointing"}
+        others.add("search" if self.stage != "preference" else "search.batch_size")
         kept = {}
-        for key, value in self.model_dump().items():
+        for key, value in self.model_dump(exclude=others).items():
             section = {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-            kept.update({name: v for name, v in section.items() if not {key, name} & free})
+            kept.update({name: v for name, v in section.items() if name not in others})
         return kept
 
 

@@ -182,11 +182,11 @@ def test_an_interruption_while_saving_leaves_the_checkpoint_before(run, tmp_path
     run(tmp_path / "whole")
     saved, save = [], loop.save_checkpoint
 
-    def fail_the_second_time(*arguments):
+    def fail_the_second_time(*arguments, **options):
         saved.append(arguments)
         if len(saved) == 2:
             monkeypatch.setattr("genlink.training.checkpoint.write_manifest", fail)
-        save(*arguments)
+        save(*arguments, **options)
 
     def fail(*_):
         raise PulledPlugError
