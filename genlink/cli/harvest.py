@@ -23,8 +23,8 @@ def harvest(
 ) -> None:
     """Carry out the first harvest of a preference recipe alone, and print what there is to learn from.
 
-    The lists land in OUTPUT/round-1/answers.jsonl. Look at them, mend what is wrong, and go on by training with --resume
-    and the same --set.
+    The lists land in OUTPUT/round-1/answers.jsonl. Look at them, mend what is wrong, and go on by training with
+    --resume and the same --set.
 
     \b
     Examples:
