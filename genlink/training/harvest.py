@@ -49,7 +49,7 @@ class Query:
 
     ``gold``: ids of concepts of the knowledge base that is searched. ``count``: how often the corpus asks it.
     ``withheld``: the key of a name that does not count as an answer, since it is the question. ``target``: the key of a
-    right name.
+    right name. ``doubtful``: concepts, by index, whose names are neither right nor wrong.
     """
 
     prompt: Prompt
@@ -57,6 +57,7 @@ class Query:
     count: int = 1
     withheld: int | None = None
     target: int | None = None
+    doubtful: frozenset[int] = frozenset()
 
 
 def mention_queries(mentions: Sequence[Mention], linker: GenerativeLinker, corpus: str) -> list[Query]:
@@ -87,13 +88,18 @@ def name_queries(pairs: SynonymPairs, kb: KnowledgeBase, n: int, rng: np.random.
     """``n`` drawn names as questions, equal ones as one.
 
     Of a name that is asked as it is, or in a clause, another name is the answer, and so it is withheld itself. The
-    concepts of an ambiguous name are all gold.
+    concepts of an ambiguous name are all gold. Those that share a name with a gold one are doubtful: where vocabularies
+    are merged, most of them are the same concept under another id, and its names are no mistakes.
     """
     queries: dict[tuple[Prompt, int], Query] = {}
     for pair in pairs.draw_pairs(n, rng):
-        gold = tuple(kb.concept_id_at(i) for i in kb.key_concepts(pair.name))
+        concepts = kb.key_concepts(pair.name)
+        gold = tuple(kb.concept_id_at(i) for i in concepts)
         withheld = pair.name if pair.target != pair.name else None
-        query = queries.get((pair.prompt, pair.target)) or Query(pair.prompt, gold, 0, withheld, pair.target)
+        namesakes = {other for i in concepts for key in kb.concept_keys(i) for other in kb.key_concepts(key)}
+        query = queries.get((pair.prompt, pair.target)) or Query(
+            pair.prompt, gold, 0, withheld, pair.target, frozenset(namesakes.difference(concepts))
+        )
         queries[pair.prompt, pair.target] = replace(query, count=query.count + 1)
     return list(queries.values())
 
@@ -104,11 +110,9 @@ def answer_queries(linker: GenerativeLinker, queries: Sequence[Query], k: int) -
     spare = any(query.withheld is not None for query in queries)
     lists = []
     for query, result in zip(queries, linker.find(mentions, k + spare), strict=True):
-        found = [name for name in result.names if name.name != query.withheld][:k]
-        answers = [
-            Answer(linker.kb.key(f.name), _is_right(linker.kb, f.name, query.gold), round(f.score, 4)) for f in found
-        ]
-        lists.append(AnswerList(query.prompt, query.gold, tuple(answers), query.count))
+        judged = [(name, _judge(linker.kb, name.name, query)) for name in result.names if name.name != query.withheld]
+        answers = [Answer(linker.kb.key(n.name), right, round(n.score, 4)) for n, right in judged if right is not None]
+        lists.append(AnswerList(query.prompt, query.gold, tuple(answers[:k]), query.count))
     return lists
 
 
@@ -120,14 +124,18 @@ def tfidf_answers(kb: KnowledgeBase, queries: Sequence[Query], k: int, *, progre
     lists = []
     for query, row in zip(queries, near.tolist(), strict=True):
         assert query.target is not None  # queries from names have it
-        wrong = [key for key in row if key >= 0 and not _is_right(kb, key, query.gold)][: k - 1]
+        wrong = [key for key in row if key >= 0 and _judge(kb, key, query) is False][: k - 1]
         answers = [Answer(kb.key(query.target), True), *(Answer(kb.key(key), False) for key in wrong)]
         lists.append(AnswerList(query.prompt, query.gold, tuple(answers), query.count))
     return lists
 
 
-def _is_right(kb: KnowledgeBase, key: int, gold: Sequence[str]) -> bool:
-    return any(kb.concept_id_at(concept) in gold for concept in kb.key_concepts(key))
+def _judge(kb: KnowledgeBase, key: int, query: Query) -> bool | None:
+    """Whether a name is right; None for a doubtful one."""
+    concepts = kb.key_concepts(key)
+    if any(kb.concept_id_at(concept) in query.gold for concept in concepts):
+        return True
+    return False if query.doubtful.isdisjoint(concepts) else None
 
 
 def harvest(

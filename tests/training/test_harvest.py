@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,14 @@ def test_a_disturbed_name_is_its_own_answer(ambiguous):
     assert len({query.prompt.surface for query in queries}) > 20
 
 
+def test_concepts_that_share_a_name_with_a_gold_one_are_doubtful(ambiguous):
+    # "SF" is a name of D1 and of D2, so that each is doubtful where the other alone is asked for.
+    d1, d2 = (ambiguous.concept_index(i) for i in ("D1", "D2"))
+    queries = name_queries(pairs_of(ambiguous, noise=1), ambiguous, 100, np.random.default_rng(0))
+    doubtful = {query.gold: query.doubtful for query in queries}
+    assert doubtful == {("D1",): {d2}, ("D2",): {d1}, ("D1", "D2"): frozenset(), ("D3",): frozenset()}
+
+
 def test_the_same_seed_asks_the_same_names(ambiguous):
     pairs = pairs_of(ambiguous, synonym=1, noise=1)
     first, again, other = (name_queries(pairs, ambiguous, 50, np.random.default_rng(seed)) for seed in (1, 1, 2))
@@ -152,6 +161,25 @@ def test_an_ambiguous_name_is_right_if_any_of_its_concepts_is_gold(make_model, t
         (found,) = answer_queries(linker, [Query(Prompt("x"), (gold,))], 5)
         assert {answer.name for answer in found.answers if answer.right} == names
         assert len(found.answers) == 5
+
+
+def test_names_of_doubtful_concepts_are_neither_right_nor_wrong(make_linker, ambiguous):
+    linker = make_linker()
+    linker = linker.with_search(SearchSettings(beams=40, name_tokens=24))
+    ranked = best(linker, "blue gout")
+    doubtful = frozenset(linker.kb.key_concepts(linker.kb.key_index(ranked[1])))
+    (gold,) = linker.kb.concept_ids(ranked[0])
+    (found,) = answer_queries(linker, [Query(Prompt("blue gout"), (gold,), doubtful=doubtful)], 4)
+    kept = [n for n in ranked if doubtful.isdisjoint(linker.kb.key_concepts(linker.kb.key_index(n))) or n == ranked[0]]
+    assert ranked[1] not in kept
+    assert [answer.name for answer in found.answers] == kept[: len(found.answers)]
+    assert len(found.answers) > 1
+
+    query = Query(Prompt("x"), ("D1",), target=ambiguous.key_index("silver fever"))
+    (strict,) = tfidf_answers(ambiguous, [query], 4)
+    assert "salt fever" in {answer.name for answer in strict.answers}
+    (lenient,) = tfidf_answers(ambiguous, [replace(query, doubtful=frozenset({ambiguous.concept_index("D2")}))], 4)
+    assert "salt fever" not in {answer.name for answer in lenient.answers}
 
 
 def test_answers_without_a_model_are_the_target_and_the_names_of_others_nearest_to_it(ambiguous, monkeypatch):
