@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from genlink.data.answers import Answer, AnswerList, read_answers, write_answers
 from genlink.data.encoding import Prompt
-from genlink.data.negatives import nearest_other_names
+from genlink.data.neighbours import OtherNames
 from genlink.data.synonyms import SynonymPairs
 from genlink.errors import CorpusError
 from genlink.kb import KnowledgeBase
@@ -116,11 +116,11 @@ def answer_queries(linker: GenerativeLinker, queries: Sequence[Query], k: int) -
     return lists
 
 
-def tfidf_answers(kb: KnowledgeBase, queries: Sequence[Query], k: int, *, progress: bool = False) -> list[AnswerList]:
+def tfidf_answers(kb: KnowledgeBase, others: OtherNames, queries: Sequence[Query], k: int) -> list[AnswerList]:
     """The right name of each question, and the ``k - 1`` names of other concepts spelled most like it."""
     targets = np.array([query.target for query in queries], dtype=np.int64)
     keys, which = np.unique(targets, return_inverse=True)
-    near = nearest_other_names(kb, k - 1 + SPARE_NEGATIVES, keys=keys, progress=progress)[which]
+    near = others.nearest(keys, k - 1 + SPARE_NEGATIVES)[which]
     lists = []
     for query, row in zip(queries, near.tolist(), strict=True):
         assert query.target is not None  # queries from names have it

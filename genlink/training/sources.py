@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from accelerate import Accelerator
 
 from genlink.config import FoldConfig, HarvestConfig, TrainConfig, read_train_config
 from genlink.data.answers import AnswerList
+from genlink.data.neighbours import OtherNames
 from genlink.data_paths import locate
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
@@ -51,10 +53,14 @@ def prepare_source(
         # Asked for by itself, a name would be no question.
         pairs = synonym_pairs(config.pairs.model_copy(update={"identity": 0.0}), names)
 
+        @cache
+        def others() -> OtherNames:  # takes long to make, and a finished harvest does not need it
+            return OtherNames(names, config.pairs.max_name_length)
+
         def from_knowledge_base(number: int, path: Path) -> list[AnswerList]:
             def answer(_: int, queries: Sequence[Query]) -> list[AnswerList]:
                 if settings.source == "tfidf":
-                    return tfidf_answers(names, queries, settings.k)
+                    return tfidf_answers(names, others(), queries, settings.k)
                 return answer_queries(with_beams(searched), queries, settings.k)
 
             rng = np.random.default_rng([config.seed, 3, number])

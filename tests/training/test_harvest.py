@@ -12,6 +12,7 @@ import pytest
 from genlink.config import CorpusConfig, FoldConfig
 from genlink.data.answers import Answer, AnswerList, read_answers
 from genlink.data.encoding import Prompt
+from genlink.data.neighbours import OtherNames
 from genlink.data.synonyms import SynonymMix, SynonymPairs
 from genlink.errors import CorpusError
 from genlink.kb import KnowledgeBase
@@ -176,25 +177,27 @@ def test_names_of_doubtful_concepts_are_neither_right_nor_wrong(make_linker, amb
     assert len(found.answers) > 1
 
     query = Query(Prompt("x"), ("D1",), target=ambiguous.key_index("silver fever"))
-    (strict,) = tfidf_answers(ambiguous, [query], 4)
+    others = OtherNames(ambiguous)
+    (strict,) = tfidf_answers(ambiguous, others, [query], 4)
     assert "salt fever" in {answer.name for answer in strict.answers}
-    (lenient,) = tfidf_answers(ambiguous, [replace(query, doubtful=frozenset({ambiguous.concept_index("D2")}))], 4)
+    lenient_query = replace(query, doubtful=frozenset({ambiguous.concept_index("D2")}))
+    (lenient,) = tfidf_answers(ambiguous, others, [lenient_query], 4)
     assert "salt fever" not in {answer.name for answer in lenient.answers}
 
 
-def test_answers_without_a_model_are_the_target_and_the_names_of_others_nearest_to_it(ambiguous, monkeypatch):
+def test_answers_without_a_model_are_the_target_and_the_names_of_others_nearest_to_it(ambiguous):
     keys = [ambiguous.key(i) for i in range(ambiguous.n_keys)]
     order = np.array([keys.index(n) for n in ("salt fever", "sf", "argentine fever", "moth lung")] + [-1])
     asked = []
 
-    def nearest(kb, top, *, keys, progress):
-        asked.append((top, keys.tolist()))
-        return np.tile(order, (len(keys), 1))
+    class Others:
+        def nearest(self, keys, top):
+            asked.append((top, keys.tolist()))
+            return np.tile(order, (len(keys), 1))
 
-    monkeypatch.setattr(harvesting, "nearest_other_names", nearest)
     fever, lung = ambiguous.key_index("silver fever"), ambiguous.key_index("moth lung")
     queries = [Query(Prompt("sliver"), ("D1",), 2, None, fever), Query(Prompt("mothy"), ("D3",), 1, None, lung)]
-    first, second = tfidf_answers(ambiguous, [queries[0], queries[1]], 3)
+    first, second = tfidf_answers(ambiguous, Others(), queries, 3)
     # Names of the gold concept, SF among them, are no wrong answers.
     assert first.answers == (Answer("silver fever", True), Answer("salt fever", False), Answer("moth lung", False))
     assert second.answers == (Answer("moth lung", True), Answer("salt fever", False), Answer("sf", False))

@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 
 from genlink.config import TrainConfig
 from genlink.data.answers import count_answers, read_answers
+from genlink.data.negatives import nearest_other_names
 from genlink.data.tokenizer import train_tokenizer
 from genlink.errors import CorpusError, ModelError, UsageError
 from genlink.evaluation import read_result
@@ -625,19 +625,16 @@ def test_names_of_the_knowledge_base_are_asked_anew_in_each_round(preference, kb
     assert [item.prompt for item in first] != [item.prompt for item in second]
 
 
-def test_a_stage_without_a_model_to_answer_learns_from_the_names_nearest_to_the_right_one(
-    preference, kb, tmp_path, monkeypatch
-):
-    def nearest(kb, top, *, keys, progress):  # the following names, those of other concepts among them
-        return np.array([[(key + i) % kb.n_keys for i in range(1, top + 1)] for key in keys])
-
-    monkeypatch.setattr(harvest, "nearest_other_names", nearest)
+def test_a_stage_without_a_model_to_answer_learns_from_the_names_nearest_to_the_right_one(preference, kb, tmp_path):
     settings = {"source": "tfidf", "queries": 30, "k": 3}
     run_stage(preference(tmp_path, corpus=None, harvest=settings, preference={"rounds": 2}))
     for number in (1, 2):
         lists = read_answers(tmp_path / f"round-{number}" / "answers.jsonl", kb)
         assert sum(item.count for item in lists) == 30
         for item in lists:
-            assert [answer.right for answer in item.answers] == [True, False, False]
-            golds = [set(kb.concept_ids(answer.name)) & set(item.gold) for answer in item.answers]
-            assert list(map(bool, golds)) == [True, False, False]
+            right, *wrong = item.answers
+            assert right.right and set(kb.concept_ids(right.name)) <= set(item.gold)
+            near = nearest_other_names(kb, 2, keys=[kb.key_index(right.name)])[0]
+            assert [answer.name for answer in wrong] == [kb.key(key) for key in near if key >= 0]
+            assert not any(answer.right for answer in wrong)
+        assert any(len(item.answers) == 3 for item in lists)
