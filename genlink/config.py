@@ -303,6 +303,8 @@ class TrainConfig(Strict):
                 raise ValueError(f"stage {self.stage} needs corpus")
         elif self.corpus is not None:
             raise ValueError(f"stage {self.stage}{f' from {source}' if source else ''} reads no corpus: leave it out")
+        if source == "crossfit" and self.corpus is not None and self.corpus.leave_out is not None:
+            raise ValueError("harvest.source crossfit leaves out its own folds: leave out corpus.leave_out")
         if self.stage != "finetune" and self.finetune is not None:
             raise ValueError(f"finetune is not of stage {self.stage}: leave it out")
         if self.stage != "preference" and (self.harvest or self.preference):

@@ -197,6 +197,10 @@ def test_a_preference_recipe_needs_little(read):
             {"preference": {"loss": "likelihood", "nll": 1}},
             "preference: loss likelihood is the likelihood already: leave out nll.",
         ),
+        (
+            {"corpus": {"train": ["a"], "leave_out": {"fold": 0, "of": 2}}, "harvest": CROSSFIT},
+            "harvest.source crossfit leaves out its own folds: leave out corpus.leave_out.",
+        ),
         ({"corpus": {"train": ["a"], "leave_out": {"fold": 4, "of": 4}}}, "fold 4 of 4: folds count from 0 to 3."),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",

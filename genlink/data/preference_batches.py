@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,28 +20,34 @@ __all__ = ["PreferenceBatch", "PreferenceBatches", "collate_preferences"]
 
 
 class PreferenceBatches:
-    """Batches of lists in endless shuffled epochs; list i comes ``copies[i]`` times an epoch."""
+    """Batches of lists in endless shuffled epochs; list i comes ``copies[i]`` times an epoch.
+
+    As many steps as it takes to read an epoch do read all of it: lists of like length are sought within them alone.
+    """
 
     def __init__(
         self, examples: Sequence[PreferenceExample], copies: Sequence[int], *, batch_size: int, seed: int
     ) -> None:
         self._examples = [e for e, n in zip(examples, copies, strict=True) for _ in range(n)]
         self._batch_size, self._seed = batch_size, seed
-        self._pool_of = lru_cache(maxsize=1)(self._make_pool)
+        self._epoch_steps = math.ceil(len(self._examples) / batch_size)
+        self._pool_from = lru_cache(maxsize=1)(self._make_pool)
 
     def __len__(self) -> int:
         """How many lists make an epoch."""
         return len(self._examples)
 
-    def _make_pool(self, number: int) -> list[list[PreferenceExample]]:
-        size = self._batch_size * POOLED_BATCHES
-        items = shuffled(len(self._examples), number * size, size, self._seed)
-        rng = np.random.default_rng([self._seed, 2, number])
+    def _make_pool(self, first: int) -> list[list[PreferenceExample]]:
+        """The batches from step ``first`` on."""
+        steps = min(POOLED_BATCHES, self._epoch_steps - first % self._epoch_steps)
+        items = shuffled(len(self._examples), first * self._batch_size, steps * self._batch_size, self._seed)
+        rng = np.random.default_rng([self._seed, 2, first])
         return pool([self._examples[item] for item in items], self._batch_size, rng)
 
     def batch(self, step: int) -> list[PreferenceExample]:
         """The examples of a step."""
-        return self._pool_of(step // POOLED_BATCHES)[step % POOLED_BATCHES]
+        at = step % self._epoch_steps % POOLED_BATCHES
+        return self._pool_from(step - at)[at]
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,12 +158,13 @@ def harvest(
         ]
         folder = path.with_suffix(".parts")
         files = [folder / f"{number:06}.jsonl" for number in range(len(chunks))]
-        mine = range(accelerator.process_index, len(chunks), accelerator.num_processes)
+        missing = [number for number, file in enumerate(files) if not file.exists()]
+        accelerator.wait_for_everyone()  # so that all have seen the same, and share out what is left
+        mine = missing[accelerator.process_index :: accelerator.num_processes]
         main = accelerator.is_main_process
         with tqdm(total=len(mine), unit="chunk", desc="harvest", disable=not main, dynamic_ncols=True) as bar:
             for number in mine:
-                if not files[number].exists():
-                    write_answers(files[number], answer(*chunks[number]))
+                write_answers(files[number], answer(*chunks[number]))
                 bar.update()
         accelerator.wait_for_everyone()
         if main:

@@ -24,6 +24,7 @@ from genlink.linkers.search_settings import SearchSettings
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Mention
 from genlink.templates import Template
+from genlink.text import normalise
 from genlink.trie import NameTrie
 
 __all__ = [
@@ -153,9 +154,13 @@ def training_mentions(config: CorpusConfig) -> list[Mention]:
 
 
 def folds(mentions: Sequence[Mention], of: int) -> list[int]:
-    """The fold of each mention: texts, whatever their case, are dealt out as they come, one to each fold in turn."""
-    texts = {text: i for i, text in enumerate(dict.fromkeys(mention.surface.lower() for mention in mentions))}
-    return [texts[mention.surface.lower()] % of for mention in mentions]
+    """The fold of each mention: texts are dealt out as they come, one to each fold in turn.
+
+    Texts with the same key are one, since a model reads the same.
+    """
+    keys = [normalise(mention.surface) for mention in mentions]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return [number[key] % of for key in keys]
 
 
 def corpus_mentions(paths: Sequence[str], types: Sequence[str], preprocessing: Preprocessing) -> list[Mention]:

@@ -52,12 +52,14 @@ def with_reference(
 ) -> list[PreferenceExample]:
     """The examples with the log-probability of each target under ``bart``, which drops nothing out here.
 
-    They are kept in ``path``, a safetensors file, and taken from there if it is of the same examples and weights.
+    They are kept in ``path``, a safetensors file, and taken from there if it is of the same examples, weights and
+    precision.
     """
     facts = {
         "examples": _digest_of_examples(examples),
         "weights": _digest_of_weights(bart),
         "normaliser": "full" if trie is None else "trie",
+        "precision": accelerator.mixed_precision,
     }
     values = _kept(path, facts)
     if values is None:

@@ -29,6 +29,7 @@ from genlink.data.answers import count_answers
 from genlink.data.preference_batches import PreferenceBatches, collate_preferences
 from genlink.data.preferences import PreferenceExample, preference_examples
 from genlink.data_paths import locate
+from genlink.errors import UsageError
 from genlink.files import atomic_file, read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
@@ -101,7 +102,7 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
     """Carry out all rounds; the model that is kept lands in ``<output>/model``.
 
     ``score`` is the dev score, the same in every process. With ``resume``, finished rounds are only read, and one that
-    was begun goes on.
+    was begun goes on. Raises UsageError where one was finished under another ``max_steps``.
     """
     dev, output, accelerator = stage.config.dev, Path(stage.config.output), stage.accelerator
     total = Run()
@@ -111,6 +112,11 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
         is_finished = resume and (folder / "round.json").exists()
         if is_finished:
             done = read_json(folder / "round.json")
+            if number and done["max_steps"] != stage.max_steps:  # a dry run's rounds are those of another schedule
+                raise UsageError(
+                    f"{folder}: was carried out with --max-steps {done['max_steps']}, this run has {stage.max_steps}. "
+                    "Go back to that, or start anew with --overwrite."
+                )
             if (folder / "model").is_dir():  # that of an earlier round is not needed any more
                 load_model(stage.linker.model, folder / "model" / "model.safetensors", device=str(accelerator.device))
         else:
@@ -218,6 +224,7 @@ def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
     )
     accelerator.free_memory()
     return {
+        "max_steps": stage.max_steps,
         "run": dataclasses.asdict(run),
         "harvest": dataclasses.asdict(counts),
         "learnt": dataclasses.asdict(learnt),

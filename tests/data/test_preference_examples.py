@@ -115,6 +115,14 @@ def test_an_epoch_has_each_list_as_often_as_it_counts():
     assert sorted(drawn) == sorted(i for i, n in enumerate(copies) for _ in range(n) for _ in range(4))
 
 
+@pytest.mark.parametrize("count", [1, 7, 50, 3 * POOLED_BATCHES, 3 * POOLED_BATCHES + 4])
+def test_as_many_steps_as_an_epoch_takes_read_every_list(count):
+    batches = PreferenceBatches([example(i) for i in range(count)], [1] * count, batch_size=3, seed=5)
+    steps = -(-count // 3)
+    drawn = [e.source[0] for step in range(steps) for e in batches.batch(step)]
+    assert len(drawn) == 3 * steps and set(drawn) == set(range(count))
+
+
 def test_the_batch_of_a_step_is_a_function_of_seed_and_step():
     examples = [example(i) for i in range(40)]
 

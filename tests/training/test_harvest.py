@@ -264,10 +264,10 @@ def test_a_finished_file_is_only_read(tmp_path, groups, kb, accelerator):
 
 
 def test_mentions_of_equal_text_are_in_one_fold_and_folds_are_alike_in_size():
-    texts = ["fever", "gout", "Fever", "lung", "colic", "FEVER", "gout", "bone"]
+    texts = ["moth-lung", "gout", "Moth lung", "bone", "colic", "MOTH-LUNG", "gout", "Sjögren", "sjogren"]
     found = folds([mention(text, "D1") for text in texts], 2)
-    # In the order in which they come: fever, gout, lung, colic, bone.
-    assert found == [0, 1, 0, 0, 1, 0, 1, 0]
+    # In the order in which they come, as a model reads them: moth lung, gout, bone, colic, sjogren.
+    assert found == [0, 1, 0, 0, 1, 0, 1, 0, 0]
 
 
 def test_a_fold_that_is_left_out_is_learnt_from_nowhere(train_corpus):

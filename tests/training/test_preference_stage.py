@@ -227,6 +227,16 @@ def test_a_finished_run_is_resumed_by_doing_nothing(whole, tmp_path, monkeypatch
     assert scored(tmp_path / "run") == scored(output)
 
 
+def test_rounds_of_a_dry_run_are_not_taken_for_those_of_the_whole_recipe(preference, tmp_path):
+    config = preference(tmp_path)
+    run_stage(config, max_steps=1)
+    assert run_stage(config, max_steps=1, resume=True).step == 1
+    problem = r"round-1: was carried out with --max-steps 1, this run has None. Go back to that, or start anew"
+    with pytest.raises(UsageError, match=problem):
+        run_stage(config, resume=True)
+    assert run_stage(config, overwrite=True).step == 4
+
+
 def test_the_best_model_survives_a_resumed_run_that_cannot_make_it_again(
     preference, dev_corpus, tmp_path, monkeypatch, scores
 ):
