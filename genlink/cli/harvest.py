@@ -23,8 +23,8 @@ def harvest(
 ) -> None:
     """Carry out the first harvest of a preference recipe alone, and print what there is to learn from.
 
-    The lists land in OUTPUT/round-1/answers.jsonl. Look at them, mend what is wrong, and go on with genlink train FILE
-    --resume; a --set has to be given to both.
+    The lists land in OUTPUT/round-1/answers.jsonl. Look at them, mend what is wrong, and carry out the recipe with
+    --resume, which goes on with them. What is changed by --set or --output has to be the same then.
 
     \b
     Examples:
