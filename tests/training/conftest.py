@@ -19,6 +19,7 @@ from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
 from genlink.templates import Template
 from genlink.text import Normalisation
+from genlink.training import harvest
 
 DISEASES = {
     "D1": ("Silver fever", "Fever, silver", "Argentine fever"),
@@ -184,3 +185,13 @@ def preference(recipe, start, train_corpus):
         return TrainConfig.model_validate(recipe(output, **(own | sections)))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def dev_corpus(write_corpus):
+    return write_corpus("dev", ("argentine fever", "D1"), ("lung of the moth", "D3"), ("tidal colic", "D4"))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(harvest, "CHUNK", 2)
