@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from genlink.errors import UsageError
 from genlink.files import require_file
 
-__all__ = ["Strict", "read_strict"]
+__all__ = ["Strict", "check_strict", "read_strict", "read_values"]
 
 
 class Strict(BaseModel):
@@ -30,6 +30,11 @@ def read_strict(path: str | Path, model: type[Model], changes: Sequence[str] = (
 
     Raises UsageError with the file, the key, the problem and, for a misspelt key, the likely one.
     """
+    return check_strict(read_values(path, changes), model, path, changes)
+
+
+def read_values(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The keys and values of a YAML file with ``changes`` made to them, unchecked. Raises UsageError as above."""
     path = require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -43,6 +48,13 @@ def read_strict(path: str | Path, model: type[Model], changes: Sequence[str] = (
         raise UsageError(f"{path}: expected keys and values, such as `stage: pretrain`.")
     for change in changes:
         _change(values, change)
+    return values
+
+
+def check_strict(
+    values: Mapping[str, Any], model: type[Model], path: str | Path, changes: Sequence[str] = ()
+) -> Model:
+    """The values of ``read_values`` as ``model``. Raises UsageError as above."""
     where = f"{path} with {', '.join(changes)}" if changes else f"{path}"
     try:
         return model.model_validate(values)

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from genlink.data.decisions import Decisions, find_decisions
 from genlink.data.encoding import Encoding, Example
@@ -50,9 +51,15 @@ def shuffled(size: int, first: int, count: int, seed: int) -> list[int]:
     """A stretch of an endless sequence of shuffled epochs over ``size`` items: ``count`` of them from ``first`` on."""
     items: list[int] = []
     for epoch in range(first // size, (first + count - 1) // size + 1):
-        order = np.random.default_rng([seed, 1, epoch]).permutation(size)
+        order = _order(size, epoch, seed)
         items.extend(order[max(0, first - epoch * size) : first + count - epoch * size].tolist())
     return items
+
+
+@lru_cache(maxsize=2)
+def _order(size: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    """The order of an epoch; kept, since each step asks for it and there may be millions of items."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(size)
 
 
 class PretrainBatches:

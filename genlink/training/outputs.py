@@ -10,7 +10,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from genlink.config import TrainConfig
+from genlink.config import Recipe
 from genlink.errors import UsageError
 from genlink.evaluation.results import result_record
 from genlink.files import read_json, write_json
@@ -27,18 +27,18 @@ def refuse_to_mix(output: Path) -> None:
         )
 
 
-def check_recipe(output: Path, config: TrainConfig) -> None:
+def check_recipe(output: Path, config: Recipe) -> None:
     """Refuse to go on with a run of another recipe."""
     if change := recipe_change(output, config):
         raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
 
 
-def recipe_change(output: Path, config: TrainConfig) -> str | None:
+def recipe_change(output: Path, config: Recipe) -> str | None:
     """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there."""
     if not (output / "config.json").exists():
         return None
     try:  # as a recipe: one written before a key was there had its default
-        begun = TrainConfig.model_validate(read_json(output / "config.json"))
+        begun = type(config).model_validate(read_json(output / "config.json"))
     except ValueError:
         return "a recipe that this version cannot read"
     if difference := begun.first_difference(config):
@@ -47,7 +47,7 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
     return None
 
 
-def claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
+def claim(output: Path, config: Recipe, overwrite: bool, accelerator: Accelerator) -> None:
     """Make the output directory ours."""
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
@@ -67,12 +67,11 @@ def _remove_run(output: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def run_record(config: TrainConfig, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
+def run_record(config: Recipe, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
     """A result file of a run as it begins: recipe, data, code. Its dev score steers it, and so is no result."""
-    corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
     return result_record(
         command=sys.argv,
-        data=dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora]),
+        data=config.files,
         seed=config.seed,
         n=0,
         settings={

@@ -1,33 +1,24 @@
-"""Training recipes: YAML files read into models that refuse what they do not know.
-
-A recipe is complete: it inherits from nothing, and what it leaves out has the default written here.
-"""
+"""The recipes of generators: stages pretrain, finetune and preference."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from genlink.strict import Strict, read_strict
+from genlink.config.common import Recipe
+from genlink.strict import Strict
 
 __all__ = [
-    "CorpusConfig",
-    "DevConfig",
     "FinetuneConfig",
-    "FoldConfig",
     "HarvestConfig",
     "ModelConfig",
     "ModelShape",
-    "OptimiserConfig",
     "PairsConfig",
     "PreferenceConfig",
     "SearchConfig",
     "TemplateConfig",
     "TrainConfig",
-    "read_train_config",
 ]
 
 
@@ -107,35 +98,6 @@ class PairsConfig(Strict):
         if not self.synonym + self.noise + self.identity + self.clause:
             raise ValueError("synonym, noise, identity and clause are all 0, so there is nothing to learn")
         return self
-
-
-class FoldConfig(Strict):
-    """One of several parts that the mentions of a corpus are cut into; mentions of equal text are in one part."""
-
-    fold: int = Field(ge=0)
-    of: int = Field(ge=2)
-
-    @model_validator(mode="after")
-    def _is_a_fold(self) -> FoldConfig:
-        if self.fold >= self.of:
-            raise ValueError(f"fold {self.fold} of {self.of}: folds count from 0 to {self.of - 1}")
-        return self
-
-
-class CorpusConfig(Strict):
-    """The labelled mentions to learn from."""
-
-    train: list[str] = Field(min_length=1)
-    leave_out: FoldConfig | None = None
-    """Mentions not to learn from: those of one fold."""
-    types: list[str] = Field([])
-    """Only mentions of these types; all when empty."""
-    abbreviations: bool = True
-    """Expand abbreviations that the document defines."""
-    as_written: bool = True
-    """Learn expanded mentions in their short form too: other documents use it without defining it."""
-    composites: bool = True
-    """Split composite mentions where the number of parts agrees with the number of gold concepts."""
 
 
 class FinetuneConfig(Strict):
@@ -218,42 +180,6 @@ class PreferenceConfig(Strict):
         return self
 
 
-class OptimiserConfig(Strict):
-    """AdamW with linear warm-up and linear decay to a floor."""
-
-    steps: int | None = Field(None, ge=1)
-    """Preference: those of each round, as many as read its lists preference.epochs times when left out."""
-    batch_size: int = Field(192, ge=1)
-    """Examples of one optimiser step, over all processes; in a preference stage, lists."""
-    micro_batch_size: int | None = Field(None, ge=1)
-    """Examples that one process reads at once; the rest of its share is accumulated. All at once when empty."""
-    learning_rate: float = Field(1e-3, gt=0)
-    warmup_steps: int = Field(50, ge=0)
-    floor: float = Field(0.05, ge=0, le=1)
-    """The learning rate at the end, as a share of the highest."""
-    weight_decay: float = Field(0.01, ge=0)
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.98, ge=0, lt=1)
-    clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-
-
-class DevConfig(Strict):
-    """Scoring by real linking while training."""
-
-    corpus: str
-    types: list[str] = Field([])
-    every: int = Field(250, ge=1)
-    """Steps between two scorings; the last step is always scored. A preference stage is scored after each round."""
-    limit: int | None = Field(None, ge=1)
-    """Score only so many mentions, evenly spread."""
-    patience: int | None = Field(None, ge=1)
-    """Stop after so many scorings without a better one."""
-    keep: Literal["best", "last"] = "best"
-    """Which model is saved: that with the best Acc@1, or that of the last step, where few mentions are scored."""
-
-
 class SearchConfig(Strict):
     """How the model searches while it is scored, and afterwards: see genlink.linkers.search_settings."""
 
@@ -264,16 +190,11 @@ class SearchConfig(Strict):
     batch_size: int = Field(32, ge=1)
 
 
-class TrainConfig(Strict):
-    """One training stage."""
+class TrainConfig(Recipe):
+    """One training stage of a generator of names."""
 
     stage: Literal["pretrain", "finetune", "preference"]
-    output: str
-    """Directory for the model, the metrics and the checkpoint."""
-    knowledge_base: list[str] = Field(min_length=1)
-    """The dictionary that the model links to: files or saved knowledge bases, merged."""
     model: ModelConfig
-    optimiser: OptimiserConfig
     template: TemplateConfig | None = None
     """What the model reads; that of the checkpoint, or the defaults, when left out."""
     objective: Literal["full", "trie"] = "full"
@@ -281,19 +202,12 @@ class TrainConfig(Strict):
     full_weight: float = Field(0.0, ge=0)
     """Objective trie: so much of the full objective is added."""
     pairs: PairsConfig = PairsConfig()
-    corpus: CorpusConfig | None = None
     finetune: FinetuneConfig | None = None
     harvest: HarvestConfig | None = None
     preference: PreferenceConfig | None = None
-    dev: DevConfig | None = None
     search: SearchConfig = SearchConfig()
     target_tokens: int = Field(64, ge=4)
     """The longest name, in tokens; of longer ones the beginning is learnt, and they are left out of the trie."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware computes in it, else fp32."""
-    checkpoint_every: int = Field(500, ge=1)
-    """Steps between two checkpoints to resume from."""
-    seed: int = 0
 
     @model_validator(mode="after")
     def _stage_has_what_it_needs(self) -> TrainConfig:
@@ -334,27 +248,9 @@ class TrainConfig(Strict):
             raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
         return self
 
-    def first_difference(self, other: TrainConfig) -> tuple[str, Any, Any] | None:
-        """The first key by which ``other`` would learn something else, with the values of both; None if it would not.
+    def _sources(self) -> list[str]:
+        return self.pairs.sources
 
-        Where a run writes, how it cuts its batches, what it keeps in memory and how it is scored may differ: none of
-        these decides what is learnt. But a preference stage learns from what its search finds.
-        """
-        one, two = self._learning(), other._learning()
-        keys = sorted(one.keys() | two.keys())
-        return next(((key, one.get(key), two.get(key)) for key in keys if one.get(key) != two.get(key)), None)
-
-    def _learning(self) -> dict[str, Any]:
-        """The keys that decide what is learnt, each with its section."""
-        others = {"output", "checkpoint_every", "dev", "optimiser.micro_batch_size", "model.gradient_checkpointing"}
-        others.add("search" if self.stage != "preference" else "search.batch_size")
-        kept = {}
-        for key, value in self.model_dump(exclude=others).items():
-            section = {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-            kept.update({name: v for name, v in section.items() if name not in others})
-        return kept
-
-
-def read_train_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a recipe, with ``changes`` such as ``optimiser.steps=100`` made to it first; see ``read_strict``."""
-    return read_strict(path, TrainConfig, changes)
+    def _not_learnt(self) -> set[str]:
+        # A preference stage learns from what its search finds.
+        return {"search" if self.stage != "preference" else "search.batch_size"}
