@@ -51,9 +51,7 @@ def read_values(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]
     return values
 
 
-def check_strict(
-    values: Mapping[str, Any], model: type[Model], path: str | Path, changes: Sequence[str] = ()
-) -> Model:
+def check_strict(values: Mapping[str, Any], model: type[Model], path: str | Path, changes: Sequence[str] = ()) -> Model:
     """The values of ``read_values`` as ``model``. Raises UsageError as above."""
     where = f"{path} with {', '.join(changes)}" if changes else f"{path}"
     try:

@@ -127,9 +127,7 @@ class EncoderConfig(Recipe):
         if self.stage == "biosyn" and (self.sapbert is not None or self.pairs != NamePairsConfig()):
             raise ValueError("pairs and sapbert are not of stage biosyn: leave them out")
         if self.stage == "sapbert" and self.optimiser.micro_batch_size is not None:
-            raise ValueError(
-                "stage sapbert compares all names of a step: leave out optimiser.micro_batch_size"
-            )
+            raise ValueError("stage sapbert compares all names of a step: leave out optimiser.micro_batch_size")
         if self.optimiser.label_smoothing:
             raise ValueError(f"stage {self.stage} knows no optimiser.label_smoothing: leave it out")
         shape, max_tokens = self.model.shape, self.model.max_tokens

@@ -17,7 +17,7 @@ from genlink.data.synonyms import SynonymPairs
 from genlink.data.targets import MentionTargets
 from genlink.trie import NameTrie
 
-__all__ = ["BatchSource", "FinetuneBatches", "PretrainBatches", "TensorBatch", "collate"]
+__all__ = ["BatchSource", "FinetuneBatches", "PretrainBatches", "TensorBatch", "collate", "epoch_order"]
 
 # Examples of so many batches are drawn together, sorted by length and cut, so that little of a batch is padding.
 POOLED_BATCHES = 16
@@ -51,14 +51,14 @@ def shuffled(size: int, first: int, count: int, seed: int) -> list[int]:
     """A stretch of an endless sequence of shuffled epochs over ``size`` items: ``count`` of them from ``first`` on."""
     items: list[int] = []
     for epoch in range(first // size, (first + count - 1) // size + 1):
-        order = _order(size, epoch, seed)
+        order = epoch_order(size, epoch, seed)
         items.extend(order[max(0, first - epoch * size) : first + count - epoch * size].tolist())
     return items
 
 
 @lru_cache(maxsize=2)
-def _order(size: int, epoch: int, seed: int) -> NDArray[np.int64]:
-    """The order of an epoch; kept, since each step asks for it and there may be millions of items."""
+def epoch_order(size: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    """The shuffled items of an epoch; kept, since each step asks for them and there may be millions."""
     return np.random.default_rng([seed, 1, epoch]).permutation(size)
 
 

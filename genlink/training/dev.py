@@ -8,7 +8,7 @@ from accelerate.utils import gather_object
 from genlink.config import DevConfig
 from genlink.errors import CorpusError
 from genlink.evaluation import PRESETS, score_outcomes, to_record
-from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.base import Linker
 from genlink.training.materials import corpus_mentions
 
 __all__ = ["DevScorer"]
@@ -17,7 +17,7 @@ __all__ = ["DevScorer"]
 class DevScorer:
     """Acc@1 under the preset ``angel`` by linking the dev mentions, shared out among the processes."""
 
-    def __init__(self, config: DevConfig, linker: GenerativeLinker, accelerator: Accelerator) -> None:
+    def __init__(self, config: DevConfig, linker: Linker, accelerator: Accelerator) -> None:
         mentions = corpus_mentions([config.corpus], config.types, PRESETS["angel"].preprocessing)
         keys = sorted({m.key for m in mentions if any(map(linker.kb.resolve, m.gold_ids))})
         if not keys:

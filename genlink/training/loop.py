@@ -13,7 +13,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
-from transformers import BartForConditionalGeneration
 
 from genlink.config import OptimiserConfig
 from genlink.errors import FormatError, UsageError
@@ -76,7 +75,7 @@ class Run:
 
 
 def train(
-    model: BartForConditionalGeneration,
+    model: torch.nn.Module,
     task: Task[E],
     config: OptimiserConfig,
     accelerator: Accelerator,
@@ -106,7 +105,7 @@ def train(
     torch.manual_seed(seed + accelerator.process_index)
     trained = to_train(task.loss, accelerator)
     optimiser = torch.optim.AdamW(
-        trained.parameters(),
+        _groups(trained, task.rates, config),
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,
@@ -140,7 +139,7 @@ def train(
     ) as bar:
         while run.step < last and not is_over():
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(run.step, steps, config)
+                group["lr"] = learning_rate(run.step, steps, config) * group["rate"]
             examples = task.batch(run.step)
             losses.add(_step(wrapped, optimiser, examples, task, config, accelerator))
             run.step += 1
@@ -204,6 +203,16 @@ def _step(
     optimiser.step()
     optimiser.zero_grad()
     return float(total)
+
+
+def _groups(trained: torch.nn.Module, rates: Mapping[str, float], config: OptimiserConfig) -> list[dict[str, Any]]:
+    """The parameters for the optimiser; ``rate`` is what the learning rate of a group is multiplied with."""
+    parameters = dict(trained.named_parameters())
+    own = [
+        {"params": [parameters.pop(name)], "rate": rate / config.learning_rate, "weight_decay": 0.0}
+        for name, rate in rates.items()
+    ]
+    return [{"params": list(parameters.values()), "rate": 1.0}, *own]
 
 
 def _inner(optimiser: Any) -> torch.optim.Optimizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -35,7 +35,8 @@ class Task(Generic[E]):
     ``batch``: the examples of a step (from zero), the same at every call. ``collate`` makes tensors of some of them,
     ``loss`` a sum of these, and ``size`` is what the sum over a whole step is divided by: each process computes it from
     the examples alone, however the step is cut up. ``settings``: what a resumed run must share with the one that it
-    goes on with, beside those of the optimiser.
+    goes on with, beside those of the optimiser. ``rates``: parameters of the loss, by name, with a highest learning
+    rate of their own and without weight decay; they come behind all others.
     """
 
     batch: Callable[[int], Sequence[E]]
@@ -43,6 +44,7 @@ class Task(Generic[E]):
     loss: torch.nn.Module
     size: Callable[[Sequence[E]], float]
     settings: Mapping[str, Any]
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 def target_task(

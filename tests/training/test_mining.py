@@ -70,7 +70,7 @@ def test_random_pairs_are_as_many_as_hard_ones_and_of_the_same_kind():
     distances = euclidean(vectors @ vectors.T)
     hard = hard_pairs(distances, labels, 0.2)
     drawn = [random_pairs(distances, labels, 0.2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
-    for allowed, wanted, one, again, other in zip(same_concept(labels), hard, *drawn, strict=True):
+    for allowed, wanted, one, again, _ in zip(same_concept(labels), hard, *drawn, strict=True):
         assert torch.equal(one.sum(dim=1), wanted.sum(dim=1))
         assert not (one & ~allowed).any()
         assert torch.equal(one, again)
