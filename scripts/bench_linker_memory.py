@@ -88,7 +88,7 @@ def compare(directory: Path) -> Cells:
     import torch
     from transformers import AutoTokenizer, BertModel
 
-    from genlink.linkers.bart import quiet
+    from genlink.encoders.checkpoints import quiet
 
     with quiet():
         tokenizer, encoder = AutoTokenizer.from_pretrained(directory), BertModel.from_pretrained(directory)
@@ -143,7 +143,7 @@ def save_dense(directory: Path, kb: KnowledgeBase) -> None:
     """All that the dense linker opens."""
     from transformers import BertConfig, BertModel
 
-    from genlink.linkers.bart import quiet
+    from genlink.encoders.checkpoints import quiet
 
     config = BertConfig(**ENCODER)
     with quiet():

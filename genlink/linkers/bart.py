@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,11 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
+from genlink.encoders.checkpoints import quiet
 from genlink.errors import ModelError
 
-__all__ = ["fresh_bart", "load_bart", "quiet", "set_dropout", "set_gradient_checkpointing"]
+__all__ = ["fresh_bart", "load_bart", "set_dropout", "set_gradient_checkpointing"]
 
 
 def fresh_bart(
@@ -115,23 +113,6 @@ def set_gradient_checkpointing(model: BartForConditionalGeneration) -> None:
     enable({"use_reentrant": False})
     # It is the layers that do it; the stacks would only warn of a cache that nobody asked for.
     model.model.encoder.gradient_checkpointing = model.model.decoder.gradient_checkpointing = False
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers for a while: bars for work of milliseconds, and warnings of many lines.
-
-    What matters in these warnings becomes an error of one line.
-    """
-    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 def _freed(model: BartForConditionalGeneration) -> BartForConditionalGeneration:

@@ -27,10 +27,11 @@ from genlink.decoding import (
     precision_of,
     run_searches,
 )
+from genlink.encoders.checkpoints import quiet
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
 from genlink.kb import KnowledgeBase
-from genlink.linkers.bart import load_bart, quiet
+from genlink.linkers.bart import load_bart
 from genlink.linkers.base import Linkable, as_mentions, concepts_within, rank_by_sum, rank_names
 from genlink.linkers.model_directory import FORMAT_VERSION, KIND, fact, settings
 from genlink.linkers.restriction import Restriction

@@ -1,0 +1,1 @@
+"""Encoders of text: names and mentions become vectors. They know no knowledge base."""
