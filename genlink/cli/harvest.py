@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from genlink.cli.options import Changes, Output, Overwrite, Recipe, Resume, read_recipe
+from genlink.errors import UsageError
 
 if TYPE_CHECKING:
     from genlink.training.lists import HarvestReview
@@ -32,9 +33,12 @@ def harvest(
       genlink harvest configs/small/ncbi_disease/preference.yaml --resume
       genlink harvest configs/small/ncbi_disease/preference.yaml --set harvest.k=10 --output runs/k10
     """
+    from genlink.config import EncoderConfig
     from genlink.training.stages import harvest_stage
 
     config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
+    if isinstance(config, EncoderConfig):
+        raise UsageError(f"stage {config.stage} harvests nothing: give the recipe of a preference stage.")
     _print_review(harvest_stage(config, resume=resume, overwrite=overwrite))
     typer.echo(f"{config.output}/round-1/answers.jsonl: go on with genlink train {recipe} --resume", err=True)
 

@@ -10,7 +10,7 @@ import typer
 from genlink.errors import UsageError
 
 if TYPE_CHECKING:
-    from genlink.config import TrainConfig
+    from genlink.config import EncoderConfig, TrainConfig
 
 __all__ = [
     "BatchSize",
@@ -74,11 +74,11 @@ Changes = Annotated[
 
 def read_recipe(
     recipe: Path, changes: list[str] | None, output: str | None, *, resume: bool, overwrite: bool
-) -> TrainConfig:
+) -> TrainConfig | EncoderConfig:
     """The recipe as these options change it. Raises UsageError for a mistake in it, or two options at odds."""
-    from genlink.config import read_train_config
+    from genlink.config import read_recipe as read
 
     if resume and overwrite:
         raise UsageError("--resume goes on with a run and --overwrite deletes it: give one of them.")
-    config = read_train_config(recipe, changes or ())
+    config = read(recipe, changes or ())
     return config if output is None else config.model_copy(update={"output": output})

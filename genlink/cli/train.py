@@ -26,20 +26,29 @@ def train(
 ) -> None:
     """Carry out one training stage. The model lands in OUTPUT/model, metrics and checkpoint beside it.
 
-    On several GPUs or machines, start the same command with accelerate.
+    The stage is that of the recipe: pretrain, finetune and preference train a generator of names, sapbert and biosyn an
+    encoder. On several GPUs or machines, start the same command with accelerate.
 
     \b
     Examples:
       genlink train configs/small/ncbi_disease/pretrain.yaml
       genlink train configs/small/ncbi_disease/finetune.yaml --resume
+      genlink train configs/small/ncbi_disease/sapbert.yaml
       genlink train configs/small/ncbi_disease/finetune.yaml --max-steps 2 --output runs/dry
       genlink train configs/small/ncbi_disease/finetune.yaml --set seed=1 --set objective=trie --output runs/trie-1
       accelerate launch -m genlink train configs/small/ncbi_disease/pretrain.yaml
     """
-    from genlink.training.stages import run_stage
+    from genlink.config import EncoderConfig
 
     config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
-    run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
+    if isinstance(config, EncoderConfig):
+        from genlink.training.encoder_stages import run_encoder_stage
+
+        run = run_encoder_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
+    else:
+        from genlink.training.stages import run_stage
+
+        run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
     best = "" if run.best is None else f", best dev Acc@1 {run.best:.4f} at step {run.best_step}"
     print(f"{config.output}/model: {run.step} steps in {run.seconds / 60:.1f} minutes{best}", file=sys.stderr)
 

@@ -6,16 +6,16 @@ character n-grams; the loss is minus the log of the share of the right names in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import torch
 
 from genlink.config import BiosynConfig
-from genlink.data.candidates import CandidateBatches, CandidateList
 from genlink.encoders.encoder import TextEncoder
 from genlink.kb import KnowledgeBase
+from genlink.training.candidates import CandidateBatches, CandidateList
 from genlink.training.encoders import trained_vectors
 from genlink.training.preferences import marginal_loss
 from genlink.training.task import Task
@@ -88,7 +88,7 @@ class BiosynLoss(torch.nn.Module):
     @property
     def sparse_weight(self) -> float:
         """The weight as it is now."""
-        return float(self.sparse.weight)
+        return float(self.sparse.weight.detach())
 
     def forward(self, batch: CandidateBatch) -> torch.Tensor:
         """The loss summed over the mentions of the batch (nats), a scalar in float32."""
@@ -99,11 +99,26 @@ class BiosynLoss(torch.nn.Module):
 
 
 def biosyn_task(
-    loss: BiosynLoss, batches: CandidateBatches, kb: KnowledgeBase, settings: BiosynConfig
+    loss: BiosynLoss,
+    batches: CandidateBatches,
+    kb: KnowledgeBase,
+    settings: BiosynConfig,
+    say: Callable[[str], None],
 ) -> Task[CandidateList]:
-    """The loss of a step is the mean over its mentions that have a right candidate."""
+    """The loss of a step is the mean over its mentions that have a right candidate.
+
+    How many mentions have one is said at the beginning of each epoch: of the others nothing is learnt.
+    """
+
+    def batch(step: int) -> list[CandidateList]:
+        examples = batches.batch(step)
+        if step % batches.epoch_steps == 0:
+            epoch = step // batches.epoch_steps
+            say(f"epoch {epoch + 1}: {batches.learnable(epoch)} of {len(batches)} mentions have a right candidate")
+        return examples
+
     return Task(
-        batch=batches.batch,
+        batch=batch,
         collate=lambda examples: collate_candidates(examples, kb),
         loss=loss,
         size=lambda examples: max(1, sum(any(example.right) for example in examples)),

@@ -8,7 +8,9 @@ import torch
 
 from genlink.config import EncoderModelConfig
 from genlink.data_paths import locate
+from genlink.encoders import MINILM
 from genlink.encoders.encoder import DEFAULT_MAX_TOKENS, TextEncoder
+from genlink.encoders.minilm import minilm_directory
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
@@ -29,11 +31,12 @@ def open_encoder(config: EncoderModelConfig, names: KnowledgeBase, seed: int) ->
         checkpoint = config.checkpoint
         if checkpoint.count("/") > 1 and not locate(checkpoint).exists():  # a name on the Hub has one
             raise UsageError(f"{checkpoint}: no such model. Carry out the recipe that trains it first.")
+        is_minilm = checkpoint == MINILM
         encoder = TextEncoder.from_pretrained(
-            locate(checkpoint) if locate(checkpoint).exists() else checkpoint,
-            pooling=config.pooling,
+            minilm_directory() if is_minilm else locate(checkpoint) if locate(checkpoint).exists() else checkpoint,
+            pooling=config.pooling or ("mean" if is_minilm else None),
             max_tokens=config.max_tokens,
-            unit_length=config.unit_length,
+            unit_length=is_minilm if config.unit_length is None and is_minilm else config.unit_length,
         )
     else:
         shape = config.shape

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.targets import MentionTargets, nearest_gold_names
 from genlink.errors import CorpusError, UsageError
 from genlink.evaluation import training_names
-from genlink.files import has_manifest, read_json, write_json
+from genlink.files import has_manifest, read_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_merged
 from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
@@ -37,7 +36,7 @@ from genlink.training.materials import (
     trie_of_targets,
     wanted_template,
 )
-from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_record
+from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_recorded
 from genlink.training.rounds import carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
 from genlink.training.sources import fold_directory, fold_recipe
@@ -71,23 +70,15 @@ def run_stage(
         carry_out = _prepare_likelihood(config, ready, max_steps)
     # An earlier run is deleted only now that all that this one reads was found.
     claim(output, config, overwrite, accelerator)
-    record = run_record(config, ready.linker, accelerator.num_processes)
-    if resume and (output / "run.json").exists():  # what began the run stands for all of it
-        begun = read_json(output / "run.json")
-        record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
-    if accelerator.is_main_process:
-        write_json(output / "run.json", record)
-    run = carry_out(resume)
-    if accelerator.is_main_process:
-        record["n"] = run.examples
-        record["settings"]["run"] = dataclasses.asdict(run)
-        if config.stage == "preference":
-            record["settings"]["rounds"] = round_records(output)
-        for path in (output / "run.json", result):
-            if path is not None:
-                write_json(path, record)
-    accelerator.wait_for_everyone()
-    return run
+    return run_recorded(
+        config,
+        ready.linker.describe(),
+        accelerator,
+        partial(carry_out, resume),
+        resume=resume,
+        result=result,
+        found=(lambda: {"rounds": round_records(output)}) if config.stage == "preference" else dict,
+    )
 
 
 def harvest_stage(config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> HarvestReview:

@@ -195,3 +195,26 @@ def dev_corpus(write_corpus):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(harvest, "CHUNK", 2)
+
+
+@pytest.fixture(scope="session")
+def encoder_recipe(dictionary, train_corpus):
+    """A function that makes the recipe of a short training of a tiny BERT as a mapping; keywords replace sections."""
+
+    def make(stage: str, output: object, **sections: object) -> dict[str, object]:
+        shape = {"width": 16, "layers": 1, "heads": 2, "vocab_size": 150, "max_positions": 32}
+        corpus = {"corpus": {"train": [str(train_corpus)]}} if stage == "biosyn" else {}
+        return {
+            "stage": stage,
+            "output": str(output),
+            "knowledge_base": [str(dictionary)],
+            # First tokens of random weights are all alike: their gradients would be rounding noise.
+            "model": {"shape": shape, "dropout": 0.1, "pooling": "mean"},
+            "optimiser": {"steps": 6, "batch_size": 4, "learning_rate": 0.003, "warmup_steps": 1},
+            "precision": "fp32",
+            **corpus,
+            **({"biosyn": {"candidates": 6}} if stage == "biosyn" else {}),
+            **sections,
+        }
+
+    return make

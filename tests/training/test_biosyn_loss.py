@@ -7,14 +7,12 @@ from math import exp, log
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from genlink.data.candidates import CandidateBatches, Query, combine_candidates, learnable_queries
-from genlink.data.nearest import best_columns
-from genlink.data.similarity import NameSimilarity
+from genlink.linkers.dense import Keys
+from genlink.linkers.ngrams import Ngrams
 from genlink.schema import Mention
 from genlink.training.biosyn import candidate_loss
+from genlink.training.candidates import CandidateBatches, Query, learnable_queries
 
 
 def test_a_list_costs_minus_the_log_of_the_share_of_its_right_names():
@@ -37,39 +35,6 @@ def test_a_list_without_a_right_name_costs_nothing_and_pulls_nothing():
     loss.sum().backward()
     assert loss[0] == 0 < loss[1]
     assert scores.grad is not None and scores.grad[:2].tolist() == [0, 0] and scores.grad[2:].all()
-
-
-def test_half_of_the_candidates_are_the_first_by_spelling_and_the_rest_the_first_new_ones_by_the_encoder():
-    sparse = np.array([[1, 2, 3, 4], [9, 8, 7, 6]])
-    dense = np.array([[2, 5, 1, 6], [1, 2, 3, 4]])
-    assert combine_candidates(sparse, dense, 4, 0.5).tolist() == [[1, 2, 5, 6], [9, 8, 1, 2]]
-    assert combine_candidates(sparse, dense, 3, 0.5).tolist() == [[1, 2, 5], [9, 8, 1]]  # the odd one is by spelling
-    assert combine_candidates(sparse, dense, 4, 0.0).tolist() == sparse.tolist()
-    assert combine_candidates(sparse, dense, 4, 1.0).tolist() == dense.tolist()
-
-
-@given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 99))
-def test_the_best_columns_are_those_of_sorting_the_row(n, k, seed):
-    scores = np.random.default_rng(seed).integers(0, 4, (3, n)).astype(np.float32)  # many ties
-    wanted = [sorted(range(n), key=lambda i, row=row: (-row[i], i))[:k] for row in scores.tolist()]
-    assert best_columns(scores, k).tolist() == wanted
-
-
-def test_the_names_most_like_a_text_are_those_of_all_cosines(kb):
-    names = [kb.key(i) for i in range(kb.n_keys)]
-    similarity = NameSimilarity(names, "biosyn")
-    texts = ["silver fevers", "blue moth"]
-    every = [
-        [float(similarity.to_texts([text], np.array([0]), np.array([i]))[0]) for i in range(len(names))]
-        for text in texts
-    ]
-    wanted = [sorted(range(len(names)), key=lambda i, row=row: (-row[i], i))[:5] for row in every]
-    assert similarity.nearest(texts, 5).tolist() == wanted
-    assert similarity.nearest(texts, 99).shape == (2, len(names))
-    # Single characters and pairs of them: "ab" and "ba" share the characters and no pair.
-    letters = NameSimilarity(["ab", "ba", "cd"], "biosyn")
-    assert 0 < float(letters.between(np.array([0]), np.array([1]))[0]) < 1
-    assert float(letters.between(np.array([0]), np.array([2]))[0]) == 0
 
 
 def mention(surface: str, *gold: str) -> Mention:
@@ -97,9 +62,8 @@ def batches(kb):
             asked.append(epoch)
             return np.tile(np.arange(6), (len(queries), 1)) + epoch
 
-        similarity = NameSimilarity([kb.key(i) for i in range(kb.n_keys)], "biosyn")
         settings = {"k": 6, "dense_ratio": 0.5, "marginalise": True, "batch_size": 2, "seed": 0, **changes}
-        return CandidateBatches(queries, kb, similarity, find, **settings), asked
+        return CandidateBatches(queries, kb, Ngrams(Keys(kb)), find, **settings), asked
 
     return make
 
@@ -113,18 +77,19 @@ def test_an_epoch_shows_every_mention_once_among_candidates_that_are_found_once(
     assert [len(made.batch(step)) for step in (3, 4, 5)] == [2, 2, 1]
     assert asked == [0, 1]
     assert made.batch(4) == batches()[0].batch(4)
+    assert made.learnable(1) == sum(any(example.right) for step in (3, 4, 5) for example in made.batch(step)) > 0
     assert all(len(set(example.keys)) == 6 for example in epoch)
 
 
 def test_every_name_of_a_gold_concept_is_right_and_has_its_own_sparse_score(batches, kb):
     made, _ = batches(k=kb.n_keys, batch_size=5)
-    similarity = NameSimilarity([kb.key(i) for i in range(kb.n_keys)], "biosyn")
+    vectors = Ngrams(Keys(kb)).vectorizer.transform
     gold = {"silver fevers": "D1", "salty fever": "D5", "moth lungs": "D3", "blue gouts": "D6", "colics": "D4"}
     for example in made.batch(0):
         concept = kb.concept_index(gold[example.text])
         assert example.right == tuple(concept in kb.key_concepts(key) for key in example.keys)
-        wanted = similarity.to_texts([example.text], np.zeros(len(example.keys), int), np.array(example.keys))
-        assert example.sparse == pytest.approx(wanted.tolist())
+        wanted = vectors([example.text]) @ vectors([kb.key(key) for key in example.keys]).T
+        assert example.sparse == pytest.approx(wanted.toarray()[0].tolist())
 
 
 def test_the_control_learns_the_right_name_that_is_spelled_most_like_the_mention(batches, kb):

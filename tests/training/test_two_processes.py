@@ -187,3 +187,48 @@ def test_two_processes_that_share_every_weight_equal_one(recipe_file, preference
         whole, resumed = weights(tmp_path / f"dropout{stage}"), weights(tmp_path / f"resumed{stage}")
         assert all(torch.equal(whole[name], resumed[name]) for name in whole)
         assert metrics(tmp_path / f"dropout{stage}") == metrics(tmp_path / f"resumed{stage}")
+
+
+@pytest.fixture
+def encoder_file(encoder_recipe, dev, tmp_path):
+    """A function that writes the recipe of an encoder's stage with a dev set."""
+
+    def write(name: str, stage: str, dropout: float = 0.0, **sections: object) -> Path:
+        values = encoder_recipe(stage, tmp_path / name, dev={"corpus": str(dev), "every": 3}, **sections)
+        values["model"]["dropout"] = dropout
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return write
+
+
+def test_two_processes_compare_all_names_of_a_step_and_find_candidates_together(encoder_file, train_here, tmp_path):
+    optimiser = {"steps": 5, "batch_size": 3, "learning_rate": 0.003, "warmup_steps": 1}  # unequal shares
+    stages = {"sapbert": {}, "random": {"sapbert": {"mining": "random"}}, "biosyn": {}}
+    recipes = []
+    for name, sections in stages.items():
+        stage = "biosyn" if name == "biosyn" else "sapbert"
+        train_here(encoder_file(f"one-{name}", stage, optimiser=optimiser, **sections))
+        recipes.append(encoder_file(f"two-{name}", stage, optimiser=optimiser, **sections))
+    recipes += [encoder_file("dropout", "biosyn", 0.2), encoder_file("resumed", "biosyn", 0.2)]
+    launch("two_cpu_processes", *recipes)
+    for name in stages:
+        one, two = tmp_path / f"one-{name}", tmp_path / f"two-{name}"
+        first, second = weights(one), weights(two)
+        assert [n for n in first if not torch.allclose(first[n], second[n], atol=1e-5) and "key.bias" not in n] == []
+        for a, b in zip(metrics(one), metrics(two), strict=True):
+            assert a == pytest.approx(b, abs=1e-5)
+    for epoch in (0, 1):
+        a, b = (
+            load_file(tmp_path / f"{n}-biosyn" / "candidates" / f"epoch-{epoch}.safetensors") for n in ("one", "two")
+        )
+        assert torch.equal(a["keys"], b["keys"])
+    whole, resumed = weights(tmp_path / "dropout"), weights(tmp_path / "resumed")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_encoder_is_not_sharded(encoder_file, tmp_path):
+    with pytest.raises(AssertionError, match="stage sapbert is not sharded"):
+        launch("fsdp", encoder_file("sharded", "sapbert"))
+    assert not (tmp_path / "sharded").exists()

@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
-from genlink.config import read_train_config
-from genlink.training import harvest, loop, rounds, stages
+from genlink.config import EncoderConfig, read_recipe
+from genlink.training import encoder_stages, harvest, loop, rounds, stages
 from genlink.training.loop import train
 
 
@@ -48,12 +48,13 @@ harvest.CHUNK = 2
 if os.environ.get("ACCELERATE_USE_FSDP") == "true":
     shard_on_the_processor()
 for path in map(Path, sys.argv[1:]):
-    recipe = read_train_config(path)
+    recipe = read_recipe(path)
+    run = encoder_stages.run_encoder_stage if isinstance(recipe, EncoderConfig) else stages.run_stage
     is_interrupted = path.name.startswith("resumed")
     if is_interrupted:
-        stages.train = rounds.train = begin
+        stages.train = rounds.train = encoder_stages.train = begin
         try:
-            stages.run_stage(recipe)
+            run(recipe)
         except PulledPlugError:
-            stages.train = rounds.train = train
-    stages.run_stage(recipe, resume=is_interrupted)
+            stages.train = rounds.train = encoder_stages.train = train
+    run(recipe, resume=is_interrupted)

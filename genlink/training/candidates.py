@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlink.data.batches import epoch_order
-from genlink.data.similarity import NameSimilarity
 from genlink.kb import KnowledgeBase
+from genlink.linkers.biosyn import half_and_half
+from genlink.linkers.ngrams import Ngrams
 from genlink.schema import Mention
 from genlink.text import normalise
 
-__all__ = ["CandidateBatches", "CandidateList", "Query", "combine_candidates", "learnable_queries"]
+__all__ = ["CandidateBatches", "CandidateList", "Query", "learnable_queries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +53,19 @@ def learnable_queries(mentions: Sequence[Mention], kb: KnowledgeBase) -> list[Qu
     return list(queries)
 
 
-def combine_candidates(
-    sparse: NDArray[np.int64], dense: NDArray[np.int64], k: int, dense_ratio: float
-) -> NDArray[np.int64]:
-    """``k`` different names for each query: the first of ``sparse``, then the first of ``dense`` that are new.
-
-    Of the sparse ones as many are taken as ``dense_ratio`` leaves, k - floor(k * dense_ratio). Both arrays have shape
-    (queries, k) or more columns, best first, each name once in a row; so has what is returned.
-    """
-    taken = k - int(k * dense_ratio)
-    rows = []
-    for by_spelling, by_encoder in zip(sparse.tolist(), dense.tolist(), strict=True):
-        rows.append(list(dict.fromkeys([*by_spelling[:taken], *by_encoder]))[:k])
-    return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
-
-
 class CandidateBatches:
     """Batches of mentions with their candidates, epoch by epoch; the last batch of an epoch may be smaller.
 
     ``find_dense(epoch)`` returns the keys nearest to each query by the encoder, shape (queries, k), best first; it is
-    called when the first batch of an epoch is asked for. With ``marginalise`` every name of a gold concept is right,
-    else only that with the highest sparse score.
+    called when the first batch of an epoch is asked for. ``k`` is at most the number of names. With ``marginalise``
+    every name of a gold concept is right, else only that with the highest sparse score.
     """
 
     def __init__(
         self,
         queries: Sequence[Query],
         kb: KnowledgeBase,
-        similarity: NameSimilarity,
+        ngrams: Ngrams,
         find_dense: Callable[[int], NDArray[np.int64]],
         *,
         k: int,
@@ -88,12 +74,16 @@ class CandidateBatches:
         batch_size: int,
         seed: int,
     ) -> None:
-        self._queries, self._kb, self._similarity, self._find_dense = queries, kb, similarity, find_dense
-        self._k, self._dense_ratio, self._marginalise = min(k, kb.n_keys), dense_ratio, marginalise
+        self._queries, self._kb, self._ngrams, self._find_dense = queries, kb, ngrams, find_dense
+        self._k, self._dense_ratio, self._marginalise = k, dense_ratio, marginalise
         self._batch_size, self._seed = batch_size, seed
         self._texts = [query.text for query in queries]
-        self._sparse = similarity.nearest(self._texts, self._k)
+        self._sparse = ngrams.search(self._texts, self._k)[1]
         self._of_epoch = lru_cache(maxsize=1)(self._combined)
+
+    def __len__(self) -> int:
+        """How many mentions make an epoch."""
+        return len(self._queries)
 
     @property
     def epoch_steps(self) -> int:
@@ -107,25 +97,25 @@ class CandidateBatches:
         count = min(self._batch_size, len(self._queries) - first)
         items = epoch_order(len(self._queries), epoch, self._seed)[first : first + count]
         keys = self._of_epoch(epoch)[items]
-        k = keys.shape[1]
-        rows = np.repeat(np.arange(count), k)
-        scores = self._similarity.to_texts([self._texts[i] for i in items], rows, keys.ravel()).reshape(-1, k)
+        names, column = np.unique(keys, return_inverse=True)
+        cosines = self._ngrams.scores([self._texts[item] for item in items])(names).numpy()
+        scores = np.take_along_axis(cosines, column.reshape(keys.shape), axis=1)
         return [self._list(int(item), *row) for item, *row in zip(items, keys.tolist(), scores.tolist(), strict=True)]
 
-    def right_share(self, epoch: int) -> float:
-        """The share of the mentions that have a right name among their candidates: what can be learnt at all."""
-        found = [
-            any(not query.concepts.isdisjoint(self._kb.key_concepts(key)) for key in keys)
-            for query, keys in zip(self._queries, self._of_epoch(epoch).tolist(), strict=True)
-        ]
-        return sum(found) / len(found)
+    def learnable(self, epoch: int) -> int:
+        """How many mentions have a right name among their candidates in an epoch."""
+        keys = self._of_epoch(epoch).tolist()
+        return sum(any(self._right(query, of)) for query, of in zip(self._queries, keys, strict=True))
+
+    def _right(self, query: Query, keys: Sequence[int]) -> list[bool]:
+        return [not query.concepts.isdisjoint(self._kb.key_concepts(key)) for key in keys]
 
     def _combined(self, epoch: int) -> NDArray[np.int64]:
-        return combine_candidates(self._sparse, self._find_dense(epoch), self._k, self._dense_ratio)
+        return half_and_half(self._find_dense(epoch), self._sparse, self._k, self._dense_ratio)
 
     def _list(self, item: int, keys: Sequence[int], sparse: Sequence[float]) -> CandidateList:
         query = self._queries[item]
-        right = [not query.concepts.isdisjoint(self._kb.key_concepts(key)) for key in keys]
+        right = self._right(query, keys)
         if any(right) and not self._marginalise:
             best = max((i for i, is_right in enumerate(right) if is_right), key=lambda i: sparse[i])
             right = [i == best for i in range(len(right))]
