@@ -1,6 +1,7 @@
 """Where real data lies: paths that begin with ``data/`` can be moved elsewhere by the variable ``GENLINK_DATA``.
 
-Recipes, commands and result files say ``data/...`` on every computer; only the environment says where that is.
+Recipes, commands and result files say ``data/...`` on every computer; only the environment says where that is. It also
+says where what can be computed again is kept (``GENLINK_CACHE``).
 """
 
 from __future__ import annotations
@@ -11,9 +12,19 @@ from pathlib import Path, PurePosixPath
 
 from genlink.errors import DataError
 
-__all__ = ["display", "expanded", "locate"]
+__all__ = ["cache_directory", "display", "expanded", "locate"]
 
 VARIABLE = "GENLINK_DATA"
+CACHE_VARIABLE = "GENLINK_CACHE"
+
+
+def cache_directory() -> Path:
+    """Where vectors are kept that would take long to compute again; whoever needs the space may delete it.
+
+    ``$GENLINK_CACHE``, else ``genlink`` below ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    own = os.environ.get(CACHE_VARIABLE)
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlink"
 
 
 def _data_directory() -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genlink.cli import calibrate, corpus, evaluate, harvest, kb, link, train
+from genlink.cli import calibrate, corpus, embed, evaluate, harvest, kb, link, train
 from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
@@ -38,6 +38,7 @@ app.command()(evaluate.evaluate)
 app.command()(evaluate.score)
 app.command()(evaluate.compare)
 app.command()(calibrate.calibrate)
+app.command()(embed.embed)
 app.command()(train.demo)
 
 

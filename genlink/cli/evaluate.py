@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from genlink.cli.options import (
+    MODEL_HELP,
     BatchSize,
     Beams,
+    Cache,
     Device,
     Encoding,
     Format,
@@ -39,7 +41,7 @@ _DEFAULT_PRESETS = ["angel"]
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="exact, tfidf or a model directory.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Documents with gold ids, in any known format.")],
     kb: Annotated[
         list[Path] | None,
@@ -63,6 +65,7 @@ def evaluate(
     batch_size: BatchSize = None,
     device: Device = None,
     precision: Precision = None,
+    cache: Cache = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first documents.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory for predictions.jsonl and result.json.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Where to write the predictions (JSON lines).")] = None,
@@ -94,7 +97,7 @@ def evaluate(
     from genlink.evaluation.show import print_reports
     from genlink.files import write_json
     from genlink.kb.load import load_merged
-    from genlink.linkers.opening import LEXICAL, open_linker
+    from genlink.linkers.opening import open_linker, place_of
 
     policies = {
         p: choose_policy(p, ambiguous=ambiguous, composite=composite, nil=nil, dictionary=dictionary, mentions=mentions)
@@ -104,13 +107,14 @@ def evaluate(
     documents = load_corpus(locate(corpus), format, encoding=encoding)[:limit]
     training = [d for path in train or () for d in load_corpus(locate(path), format, encoding=encoding)]
     linker = open_linker(
-        model if model in LEXICAL else locate(model),
+        place_of(model),
         load_merged(kb) if kb else None,
         search=search,
         beams=beams,
         batch_size=batch_size,
         device=device,
         precision=precision,
+        cache=cache,
     )
     setting = prepare_setting(documents, linker.kb, policy, training=training, types=types or ())
     if setting.kb is not linker.kb:
@@ -125,7 +129,7 @@ def evaluate(
         p: score_predictions(records, rules, k=k, seed=seed, kb=setting.kb, training=setting.training, n_errors=errors)
         for p, rules in policies.items()
     }
-    sources = [corpus, *(train or ()), *(kb or ()), *([] if model in LEXICAL else [model])]
+    sources = [corpus, *(train or ()), *(kb or ()), *([model] if isinstance(place_of(model), Path) else [])]
     record = result_record(
         command=sys.argv,
         data=sources,

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from genlink.cli.options import (
+    MODEL_HELP,
     BatchSize,
     Beams,
+    Cache,
     Device,
     Dictionary,
     Encoding,
@@ -28,7 +30,7 @@ __all__ = ["link", "marked_document"]
 
 
 def link(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="exact, tfidf or a model directory.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     corpus: Annotated[
         Path | None, typer.Argument(metavar="[CORPUS]", help="Documents with mentions, in any known format.")
     ] = None,
@@ -59,6 +61,7 @@ def link(
     batch_size: BatchSize = None,
     device: Device = None,
     precision: Precision = None,
+    cache: Cache = None,
     abbreviations: Annotated[bool, typer.Option(help="Expand abbreviations that the document defines.")] = True,
     composites: Annotated[
         bool, typer.Option(help="Split composite mentions by their form; this also splits some that are not.")
@@ -80,7 +83,7 @@ def link(
     from genlink.evaluation import to_record, write_predictions
     from genlink.kb import load_kb
     from genlink.linkers.calibration import Calibration
-    from genlink.linkers.opening import LEXICAL, open_linker
+    from genlink.linkers.opening import open_linker, place_of
     from genlink.preprocessing import Preprocessing, prepare
 
     if (corpus is None) == (text is None):
@@ -98,13 +101,14 @@ def link(
         [marked_document(text)] if text is not None else load_corpus(locate(corpus or ""), format, encoding=encoding)
     )
     linker = open_linker(
-        model if model in LEXICAL else locate(model),
+        place_of(model),
         load_kb(locate(kb)) if kb else None,
         search=search,
         beams=beams,
         batch_size=batch_size,
         device=device,
         precision=precision,
+        cache=cache,
     )
     if concept_types or prefixes:
         if not linker.kb.select(types=concept_types or None, prefixes=prefixes or None):

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from genlink.config import EncoderConfig, TrainConfig
 
 __all__ = [
+    "MODEL_HELP",
     "BatchSize",
     "Beams",
+    "Cache",
     "Changes",
     "Device",
     "Dictionary",
@@ -55,9 +57,19 @@ Beams = Annotated[int | None, typer.Option(min=1, help="Beams of the search; the
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")]
 Precision = Annotated[
-    Literal["fp32", "bf16", "int8"] | None,
-    typer.Option(help="What to compute in; as saved if left out. int8 is for the CPU."),
+    Literal["fp32", "bf16", "fp16", "int8"] | None,
+    typer.Option(
+        help="What a generative model computes in: fp32, bf16 or, on the CPU, int8; as saved if left out. "
+        "What a dense linker keeps vectors in: fp32, fp16 or int8."
+    ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="Where a dense linker keeps the vectors of names; $GENLINK_CACHE or ~/.cache/genlink."
+    ),
+]
+MODEL_HELP = "exact, tfidf, minilm, a model directory, or the name of a published SapBERT or BioSyn."
 
 SystemName = Annotated[str | None, typer.Option("--name", help="What to call the system in tables.")]
 Order = Annotated[int, typer.Option(help="Place of the system in tables.")]

@@ -15,7 +15,7 @@ from transformers import BartForConditionalGeneration
 
 from genlink.errors import ModelError, UsageError
 
-__all__ = ["Int8Linear", "Precision", "apply_precision", "precision_of"]
+__all__ = ["Int8Linear", "Precision", "apply_precision", "precision_of", "quantise"]
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -68,7 +68,7 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        levels, scale = _quantise(linear.weight.detach())
+        levels, scale = quantise(linear.weight.detach())
         # A parameter, so that the model counts as many parameters as before.
         self.levels = nn.Parameter(levels, requires_grad=False)
         self.scale = nn.Buffer(scale[:, 0])
@@ -80,7 +80,7 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, x.shape[-1])
         out = rows.new_empty(len(rows), len(self.levels))
         for part, result in zip(torch.split(rows, _ROWS), torch.split(out, _ROWS), strict=True):
-            levels, scale = _quantise(part)
+            levels, scale = quantise(part)
             torch.mul(torch._int_mm(levels, self.levels.t()), scale, out=result)
             result.mul_(self.scale)
             if self.bias is not None:
@@ -88,7 +88,7 @@ class Int8Linear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
-def _quantise(x: Tensor) -> tuple[Tensor, Tensor]:
+def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
     """The levels of a matrix in int8, and the scale of each of its rows, (rows, 1)."""
     scale = x.abs().amax(dim=1, keepdim=True).div_(_LEVELS).clamp_min_(torch.finfo(x.dtype).tiny)
     return (x / scale).round_().to(torch.int8), scale

@@ -1,4 +1,4 @@
-"""What a saved generative linker says of itself, and what is refused."""
+"""What a saved linker says of itself, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from genlink.errors import ModelError, UsageError
 from genlink.files import has_manifest, read_manifest
 from genlink.templates import Template
 
-__all__ = ["FORMAT_VERSION", "KIND", "fact", "saved_normaliser", "saved_template", "settings"]
+__all__ = [
+    "DENSE_FORMAT_VERSION",
+    "DENSE_KIND",
+    "FORMAT_VERSION",
+    "KIND",
+    "fact",
+    "saved_normaliser",
+    "saved_template",
+    "settings",
+]
 
 KIND, FORMAT_VERSION = "generative linker", 2
+DENSE_KIND, DENSE_FORMAT_VERSION = "dense linker", 1
 
 T = TypeVar("T")
 

@@ -1,27 +1,36 @@
-"""From what a user writes (``exact``, ``tfidf`` or a model directory) to a linker."""
+"""From what a user writes (``exact``, ``tfidf``, a model directory or a published name) to a linker."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from genlink.errors import UsageError
-from genlink.files import has_manifest
+from genlink.data_paths import cache_directory, locate
+from genlink.encoders import MINILM
+from genlink.errors import DataError, UsageError
+from genlink.files import has_manifest, read_json
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, Linker
 from genlink.linkers.exact import ExactLinker
-from genlink.linkers.model_directory import KIND
+from genlink.linkers.model_directory import DENSE_KIND, KIND
 from genlink.linkers.tfidf import TfidfLinker
 from genlink.schema import Prediction
 
 if TYPE_CHECKING:  # torch is for those who ask for a model
     from genlink.decoding import Precision
+    from genlink.linkers.dense import DenseLinker
     from genlink.linkers.search_settings import SearchKind
+    from genlink.linkers.vectors import VectorPrecision
 
-__all__ = ["LEXICAL", "OpenedLinker", "open_linker"]
+__all__ = ["LEXICAL", "NAMES", "OpenedLinker", "is_dense", "open_linker", "place_of"]
 
 LEXICAL = ("exact", "tfidf")
+# What is a name, and not a place on the disk.
+NAMES = (*LEXICAL, MINILM)
+# Beginnings of names on the Hub; other encoders are given by their directory.
+_PUBLISHED = ("cambridgeltl/SapBERT-", "dmis-lab/biosyn-")
 
 
 class OpenedLinker(Linker, Protocol):
@@ -48,13 +57,19 @@ def open_linker(
     beams: int | None = None,
     batch_size: int | None = None,
     device: str | None = None,
-    precision: Precision | None = None,
+    precision: Precision | VectorPrecision | None = None,
+    cache: Path | None = None,
 ) -> OpenedLinker:
-    """``exact`` or ``tfidf`` over ``kb``, or a model directory's linker, over its own dictionary if ``kb`` is None.
+    """``exact`` or ``tfidf`` over ``kb``, or the linker of a model, over its own dictionary if ``kb`` is None.
+
+    A model is a directory that GenLink wrote or, for a dense linker over ``kb``, one with any encoder, ``minilm`` (the
+    extra of this name) or the name of a published SapBERT or BioSyn.
 
     ``search``, ``beams``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are settings of a model;
-    None leaves them as saved, but that ``exact``, which ranks names, takes the best name for the score of a concept.
-    Raises UsageError where a lexical linker is given them or has no ``kb``, and where there is no such model or device.
+    None leaves them as saved, but that ``exact``, which ranks names, takes the best name for the score of a concept. A
+    dense linker has no search and no beams; its ``precision`` is that of the vectors of the names (fp32 if None), which
+    are kept in ``cache``. Raises UsageError where a linker is given what it does not have, or lacks a ``kb``, and where
+    there is no such model or device.
     """
     if model in LEXICAL:
         if kb is None:
@@ -65,16 +80,25 @@ def open_linker(
                 "directories."
             )
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
+    if is_dense(model):
+        if search is not None or beams is not None:
+            raise UsageError(f"{model}: a dense linker compares all names, so it has no search and no beams to set.")
+        return _open_dense(model, kb, batch_size=batch_size, device=device, precision=precision, cache=cache)
     if not Path(model).is_dir():
-        raise UsageError(f"{model}: no such model. Give `exact`, `tfidf` or a directory written by genlink train.")
+        raise UsageError(
+            f"{model}: no such model. Give `exact`, `tfidf`, `minilm`, a directory written by genlink train, or the "
+            "name of a published SapBERT or BioSyn."
+        )
     if not has_manifest(model, KIND):
         inner = Path(model) / "model"
-        meant = f"Did you mean {inner}?" if has_manifest(inner, KIND) else "Give `exact`, `tfidf` or such a directory."
+        meant = f"Did you mean {inner}?" if _is_saved(inner) else "Give `exact`, `tfidf` or such a directory."
         raise UsageError(f"{model}: is no model that genlink train has written. {meant}")
     import torch
 
     from genlink.linkers.generative import GenerativeLinker
 
+    if precision == "fp16":
+        raise UsageError("fp16 is for the vectors of a dense linker. A generative one computes in fp32, bf16 or int8.")
     linker = GenerativeLinker.load(model, kb=kb)
     settings = replace(
         linker.search,
@@ -84,11 +108,60 @@ def open_linker(
         concept_score="best" if search == "exact" else linker.search.concept_score,
     )
     device = device or ("cuda" if torch.cuda.is_available() and precision != "int8" else "cpu")
+    return _moved(linker.with_search(settings), device, lambda linker: linker.to(device, precision))
+
+
+def place_of(model: str) -> str | Path:
+    """The name of a linker or a published model as it is, and the directory that anything else leads to."""
+    directory = locate(model)
+    return model if model in NAMES or (model.startswith(_PUBLISHED) and not directory.is_dir()) else directory
+
+
+def is_dense(model: str | Path) -> bool:
+    """Whether a dense linker is meant: ``minilm``, a published name, or a directory with one or any other encoder."""
+    if model == MINILM or has_manifest(model, DENSE_KIND):
+        return True
+    if not Path(model).is_dir():
+        return str(model).startswith(_PUBLISHED)
     try:
-        return linker.with_search(settings).to(device, precision)
+        config = read_json(Path(model) / "config.json")
+    except DataError:
+        return False
+    return isinstance(config, dict) and config.get("model_type") != "bart" and not has_manifest(model, KIND)
+
+
+def _open_dense(
+    model: str | Path,
+    kb: KnowledgeBase | None,
+    *,
+    batch_size: int | None,
+    device: str | None,
+    precision: str | None,
+    cache: Path | None,
+) -> DenseLinker:
+    import torch
+
+    from genlink.linkers.dense import open_dense
+
+    linker = open_dense(model, kb, precision=precision, cache=cache or cache_directory(), batch_size=batch_size)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return _moved(linker, device, lambda linker: linker.to(device))
+
+
+L = TypeVar("L")
+
+
+def _moved(linker: L, device: str, move: Callable[[L], L]) -> L:
+    """The linker on a device. Raises UsageError where this PyTorch has none such."""
+    try:
+        return move(linker)
     except (AssertionError, RuntimeError) as error:  # torch built without CUDA fails by an assertion
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
             f"the model cannot be moved to --device {device} ({reason}). A GPU needs a PyTorch that is built for it; "
             "cpu always works."
         ) from None
+
+
+def _is_saved(directory: Path) -> bool:
+    return has_manifest(directory, KIND) or has_manifest(directory, DENSE_KIND)

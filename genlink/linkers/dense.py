@@ -1,0 +1,309 @@
+"""The dense linker: names and mentions are vectors, and the nearest names are found by comparing all of them.
+
+With an encoder alone it links as SapBERT (arXiv 2010.11784) does, with a sparse weight as BioSyn (arXiv 2005.00239).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from genlink.encoders import MINILM
+from genlink.encoders.checkpoints import checkpoint_directory
+from genlink.encoders.encoder import TextEncoder
+from genlink.encoders.minilm import load_minilm
+from genlink.errors import ModelError, UsageError
+from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
+from genlink.kb import KnowledgeBase
+from genlink.linkers.base import Linkable, as_mentions, rank_names
+from genlink.linkers.biosyn import read_sparse_weight
+from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, fact, settings
+from genlink.linkers.ngrams import Ngrams
+from genlink.linkers.vector_cache import embedded, is_cached
+from genlink.linkers.vectors import MoreScores, NameVectors, rows_from_vectors, vector_precision
+from genlink.preprocessing import Preprocessing
+from genlink.schema import Candidate, Prediction
+from genlink.text import Normalisation, normalise
+
+__all__ = ["DenseLinker", "Keys", "open_dense", "open_encoder", "vectors_of"]
+
+# Names looked up at first; ambiguous and repeated concepts can call for more, and then for four times as many.
+_FIRST_NAMES = 32
+
+_MakeVectors = Callable[[bool], NameVectors]
+
+
+class DenseLinker:
+    """Ranks names by the inner product of vectors, all of them compared; equal scores are ordered by key index.
+
+    With ``sparse_weight`` the score is that product and so many times the cosine of the TF-IDF vectors of letters and
+    letter pairs. Both read the key of a name and the normalised surface of a mention. The vectors of the names are made
+    when they are first needed and kept in ``cache``, a directory, or else in memory; ``precision`` is what they are
+    stored in, while sums are in float32.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        kb: KnowledgeBase,
+        *,
+        sparse_weight: float | None = None,
+        precision: str = "fp32",
+        cache: Path | None = None,
+        batch_size: int = 128,
+        preprocessing: Preprocessing = Preprocessing(),
+    ) -> None:
+        self.encoder = encoder
+        self.sparse_weight = sparse_weight
+        self.precision = vector_precision(precision)
+        self.cache = cache
+        self.batch_size = batch_size
+        self.preprocessing = preprocessing
+        self._kb = kb
+        self._make: _MakeVectors = self._embedded
+        self._vectors: NameVectors | None = None
+        self.ngrams = Ngrams(Keys(kb)) if sparse_weight is not None else None
+
+    @property
+    def kb(self) -> KnowledgeBase:
+        """The dictionary whose names are compared."""
+        return self._kb
+
+    def vectors(self, *, progress: bool = False) -> NameVectors:
+        """The vectors of all names, by key index; with ``progress``, a bar on stderr while they are made."""
+        if self._vectors is None:
+            self._vectors = self._make(progress)
+        return self._vectors
+
+    def with_kb(self, kb: KnowledgeBase) -> DenseLinker:
+        """The same over another dictionary.
+
+        Of an overlay only the new names are embedded, and none of a part of this one whose vectors are known. N-grams
+        and their weights stay as fitted.
+        """
+        linker = DenseLinker(
+            self.encoder,
+            kb,
+            sparse_weight=self.sparse_weight,
+            precision=self.precision,
+            cache=self.cache,
+            batch_size=self.batch_size,
+            preprocessing=self.preprocessing,
+        )
+        if kb.is_overlay_of(self.kb):
+            linker._make = partial(_with_new_names, self, kb)
+        elif (places := self._places(kb)) is not None:
+            linker._make = lambda progress: self.vectors(progress=progress).selected(places)
+        if self.ngrams is not None:
+            linker.ngrams = self.ngrams.with_names(Keys(kb))
+        return linker
+
+    def link(self, mentions: Linkable, k: int = 5, *, progress: bool = False) -> list[Prediction]:
+        """One prediction for each mention, in order; a mention without a letter or digit has no candidates.
+
+        Mentions that read alike are searched once. An answer does not depend on its batch but for the last bits of its
+        scores. Raises UsageError if ``k`` is not positive.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
+        mentions = as_mentions(mentions, self.preprocessing)
+        texts = [normalise(mention.surface, self.kb.normalisation) for mention in mentions]
+        distinct = sorted({text for text in texts if text}, key=lambda text: (len(text), text))
+        vectors = self.vectors(progress=progress)
+        candidates: dict[str, tuple[Candidate, ...]] = {"": ()}
+        with tqdm(total=len(distinct), unit="surface", disable=not progress) as bar:
+            for start in range(0, len(distinct), self.batch_size):
+                batch = distinct[start : start + self.batch_size]
+                candidates.update(zip(batch, self._linked(vectors, batch, k), strict=True))
+                bar.update(len(batch))
+        return [Prediction(mention, candidates[text]) for mention, text in zip(mentions, texts, strict=True)]
+
+    def find(self, texts: Sequence[str], n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Scores and key indices of the best ``n`` names for each text, which is normalised: (texts, names) each."""
+        return self.vectors().search(self._queries(texts), n, self._sparse_scores(texts))
+
+    def _linked(self, vectors: NameVectors, texts: Sequence[str], k: int) -> list[tuple[Candidate, ...]]:
+        queries = self._queries(texts)
+        found: list[tuple[Candidate, ...]] = [()] * len(texts)
+        open_ones, n = list(range(len(texts))), max(_FIRST_NAMES, 2 * k)
+        while open_ones:
+            more = self._sparse_scores([texts[i] for i in open_ones])
+            scores, keys = vectors.search(queries[open_ones], n, more)
+            for i, row, indices in zip(open_ones, scores.tolist(), keys.tolist(), strict=True):
+                found[i] = rank_names(self.kb, zip(indices, row, strict=True), k)
+            open_ones = [i for i in open_ones if n < len(vectors) and found[i][-1].rank < k]
+            n *= 4
+        return found
+
+    def _queries(self, texts: Sequence[str]) -> Tensor:
+        return self.encoder.embed(texts, self.batch_size).to(self.encoder.model.device)
+
+    def _sparse_scores(self, texts: Sequence[str]) -> MoreScores | None:
+        ngrams, weight = self.ngrams, self.sparse_weight
+        if ngrams is None or weight is None:
+            return None
+        scores = ngrams.scores(texts)
+        return lambda names: weight * scores(names)
+
+    def _embedded(self, progress: bool) -> NameVectors:
+        names = Keys(self.kb)
+        return embedded(self.encoder, names, self.precision, self.cache, batch_size=self.batch_size, progress=progress)
+
+    def _places(self, kb: KnowledgeBase) -> list[int] | None:
+        """Where the names of a part of this dictionary stand here; None if it is no part, or nothing is gained."""
+        if self._vectors is None and not is_cached(self.encoder, Keys(self.kb), self.precision, self.cache):
+            return None
+        places = [self.kb.key_index(name) for name in Keys(kb)]
+        return None if None in places else [place for place in places if place is not None]
+
+    def to(self, device: str | torch.device) -> DenseLinker:
+        """Move the encoder, and with it the search, to a device; returns the linker itself."""
+        self.encoder.model.to(device)
+        return self
+
+    def save(self, directory: str | Path) -> None:
+        """Write encoder, tokenizer, names and settings to a directory, the manifest last; vectors are the cache's.
+
+        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. Raises
+        ModelError where it would replace a directory of something else.
+        """
+        require_replaceable(directory, DENSE_KIND, ModelError)
+        with atomic_directory(directory) as target:
+            self.encoder.save(target)
+            self.kb.save(target / "kb")
+            write_manifest(
+                target,
+                DENSE_KIND,
+                DENSE_FORMAT_VERSION,
+                {
+                    "encoder": self.encoder.digest,
+                    "parameters": self.encoder.model.num_parameters(),
+                    "sparse_weight": self.sparse_weight,
+                    "preprocessing": asdict(self.preprocessing),
+                },
+            )
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        kb: KnowledgeBase | None = None,
+        precision: str = "fp32",
+        cache: Path | None = None,
+        batch_size: int = 128,
+    ) -> DenseLinker:
+        """Open a directory written by ``save``; with ``kb``, over another dictionary than the saved one.
+
+        N-grams are fitted to the saved one, with which their weight was learnt. Raises ModelError when the parts of the
+        directory do not belong together.
+        """
+        directory = Path(directory)
+        manifest = read_manifest(directory, DENSE_KIND, DENSE_FORMAT_VERSION)
+        encoder = TextEncoder.from_pretrained(directory, download=False)
+        if encoder.digest != fact(directory, manifest, "encoder"):
+            raise ModelError(
+                f"{directory}: weights, tokenizer or encoder.json are not those that were saved. Copy the original "
+                "ones back, or train and save the model again with genlink train."
+            )
+        saved_kb = KnowledgeBase.open(directory / "kb")
+        linker = cls(
+            encoder,
+            saved_kb if kb is None else kb,
+            sparse_weight=fact(directory, manifest, "sparse_weight"),
+            precision=precision,
+            cache=cache,
+            batch_size=batch_size,
+            preprocessing=settings(Preprocessing, directory, manifest, "preprocessing"),
+        )
+        if kb is not None and linker.ngrams is not None:
+            linker.ngrams = Ngrams(Keys(saved_kb)).with_names(Keys(kb))
+        return linker
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for a result file: size and settings of the encoder, and how names are stored."""
+        return {
+            "kind": "dense" if self.sparse_weight is None else "dense and sparse",
+            "parameters": self.encoder.model.num_parameters(),
+            "names": self.kb.n_keys,
+            **self.encoder.settings,
+            "sparse_weight": self.sparse_weight,
+            "precision": self.precision,
+        }
+
+
+class Keys(Sequence[str]):
+    """The names of a knowledge base as keys, in the order of their indices, and none of them in memory."""
+
+    def __init__(self, kb: KnowledgeBase) -> None:
+        self._kb = kb
+
+    def __len__(self) -> int:
+        return self._kb.n_keys
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self._kb.key(j) for j in range(*i.indices(len(self)))]
+        return self._kb.key(i)
+
+
+def _with_new_names(base: DenseLinker, kb: KnowledgeBase, progress: bool) -> NameVectors:
+    vectors = base.vectors(progress=progress)
+    names = Keys(kb)[len(vectors) :]
+    return vectors.extended(rows_from_vectors(base.encoder.embed(names, base.batch_size), base.precision))
+
+
+def open_dense(
+    model: str | Path,
+    kb: KnowledgeBase | None,
+    *,
+    precision: str | None = None,
+    cache: Path | None = None,
+    batch_size: int | None = None,
+) -> DenseLinker:
+    """The dense linker of a saved model, ``minilm``, or an encoder by its directory or its name on the Hub.
+
+    All but the first have no dictionary and need ``kb``, or raise UsageError. A published BioSyn brings its sparse
+    weight along.
+    """
+    precision, batch_size = precision or "fp32", batch_size or 128
+    if has_manifest(model, DENSE_KIND):
+        return DenseLinker.load(model, kb=kb, precision=precision, cache=cache, batch_size=batch_size)
+    if kb is None:
+        raise UsageError(f"{model}: an encoder without a dictionary. Give a knowledge base with --kb.")
+    encoder, weight = open_encoder(model)
+    return DenseLinker(encoder, kb, sparse_weight=weight, precision=precision, cache=cache, batch_size=batch_size)
+
+
+def open_encoder(model: str | Path) -> tuple[TextEncoder, float | None]:
+    """The encoder that is meant, and its sparse weight if it has one; see ``open_dense``."""
+    if has_manifest(model, DENSE_KIND):
+        weight = fact(Path(model), read_manifest(model, DENSE_KIND, DENSE_FORMAT_VERSION), "sparse_weight")
+        return TextEncoder.from_pretrained(model, download=False), weight
+    if model == MINILM:
+        return load_minilm(), None
+    encoder = TextEncoder.from_pretrained(model)
+    return encoder, read_sparse_weight(checkpoint_directory(model))
+
+
+def vectors_of(model: str | Path, texts: Sequence[str], kb: KnowledgeBase | None) -> Iterator[dict[str, Any]]:
+    """What the linker of a model compares: each text, how it is ``read``, its ``dense`` and its ``sparse`` vector.
+
+    The latter, by n-gram, is there where the model has a sparse weight and a dictionary, its own or ``kb``, and where
+    ``kb`` is given; else it is None.
+    """
+    encoder, weight = open_encoder(model)
+    if kb is None and weight is not None and has_manifest(model, DENSE_KIND):
+        kb = KnowledgeBase.open(Path(model) / "kb")
+    read = [normalise(text, kb.normalisation if kb else Normalisation()) for text in texts]
+    sparse = Ngrams(Keys(kb)).weights(read) if kb else [None] * len(read)
+    for text, key, dense, ngrams in zip(texts, read, encoder.embed(read).tolist(), sparse, strict=True):
+        yield {"text": text, "read": key, "dense": dense, "sparse": ngrams}
