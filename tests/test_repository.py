@@ -25,7 +25,7 @@ from accelerate.utils import DistributedType
 from experiment_plan import read_plan
 
 import genlink
-from genlink.config import read_train_config
+from genlink.config import read_recipe
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
@@ -81,7 +81,7 @@ def code_lines(markdown: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
 def test_a_recipe_parses_and_names_its_own_file(recipe: Path) -> None:
-    config = read_train_config(recipe)
+    config = read_recipe(recipe)
     assert config.output.startswith("runs/")
     assert f"genlink train {name_of(recipe)}" in recipe.read_text(encoding="utf-8")
 

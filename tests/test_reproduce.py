@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from genlink import load_corpus, load_kb
-from genlink.config import read_train_config
+from genlink.config import read_recipe
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
@@ -164,4 +164,4 @@ def test_every_recipe_that_the_page_changes_can_be_read() -> None:
         recipe, *options = shlex.split(command.replace("\\\n", " "))
         changes = [value for option, value in itertools.pairwise(options) if option == "--set"]
         assert len(changes) == options.count("--set")
-        read_train_config(ROOT / recipe, changes)
+        read_recipe(ROOT / recipe, changes)

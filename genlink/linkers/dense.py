@@ -83,6 +83,10 @@ class DenseLinker:
             self._vectors = self._make(progress)
         return self._vectors
 
+    def use(self, vectors: NameVectors) -> None:
+        """Take these for the vectors of the names, by key index, instead of making them."""
+        self._vectors = vectors
+
     def with_kb(self, kb: KnowledgeBase) -> DenseLinker:
         """The same over another dictionary.
 

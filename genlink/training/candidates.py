@@ -54,7 +54,7 @@ def learnable_queries(mentions: Sequence[Mention], kb: KnowledgeBase) -> list[Qu
 
 
 class CandidateBatches:
-    """Batches of mentions with their candidates, epoch by epoch; the last batch of an epoch may be smaller.
+    """Batches of mentions with their candidates; an epoch is cut into equal ones of ``batch_size`` or a few less.
 
     ``find_dense(epoch)`` returns the keys nearest to each query by the encoder, shape (queries, k), best first; it is
     called when the first batch of an epoch is asked for. ``k`` is at most the number of names. With ``marginalise``
@@ -93,9 +93,9 @@ class CandidateBatches:
     def batch(self, step: int) -> list[CandidateList]:
         """The examples of a step (from zero), the same at every call."""
         epoch, place = divmod(step, self.epoch_steps)
-        first = place * self._batch_size
-        count = min(self._batch_size, len(self._queries) - first)
-        items = epoch_order(len(self._queries), epoch, self._seed)[first : first + count]
+        # A remainder by itself could be smaller than the number of processes.
+        first, end = (len(self) * i // self.epoch_steps for i in (place, place + 1))
+        items = epoch_order(len(self), epoch, self._seed)[first:end]
         keys = self._of_epoch(epoch)[items]
         names, column = np.unique(keys, return_inverse=True)
         cosines = self._ngrams.scores([self._texts[item] for item in items])(names).numpy()

@@ -1,7 +1,8 @@
 """Every recipe below configs/, two steps of it, from invented files at the places that it names to a model that links.
 
 The stages are chained as the recipes chain them: a stage begins with what the stage before has left. Here
-facebook/bart-large is a directory of that name with a BART of width 16; what a recipe says is changed in size only.
+facebook/bart-large is a directory of that name with a BART of width 16, and published encoders are a BERT of width 16;
+what a recipe says is changed in size only.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from genlink.config import TrainConfig, read_train_config
+from genlink.config import EncoderConfig, TrainConfig, read_recipe
 from genlink.corpora import write_jsonl, write_pubtator
+from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import fresh_bart
-from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.opening import open_linker
 from genlink.schema import Document, Mention
+from genlink.training.encoder_stages import run_encoder_stage
 from genlink.training.loop import Run
 from genlink.training.stages import run_stage
 
@@ -31,7 +34,14 @@ RECIPES = sorted(
     if "\nstage: " in path.read_text(encoding="utf-8")
 )
 SMALL = ["precision=fp32", "optimiser.batch_size=2", "optimiser.warmup_steps=1"]
-SMALL_SHAPE = ["width=16", "encoder_layers=1", "decoder_layers=1", "heads=2", "vocab_size=300"]
+SMALL_BART = ["width=16", "encoder_layers=1", "decoder_layers=1", "heads=2", "vocab_size=300"]
+SMALL_BERT = ["width=16", "layers=1", "heads=2", "vocab_size=150"]
+PUBMEDBERT = "microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext"
+ENCODERS = [PUBMEDBERT, "dmis-lab/biobert-base-cased-v1.1", "minilm"]
+    "microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext",
+    "dmis-lab/biobert-base-cased-v1.1",
+    "minilm",
+]
 SURFACES = [
     ("silver fevers", "D1"),
     ("osteovitrose", "D2"),
@@ -42,13 +52,15 @@ SURFACES = [
 ]
 
 
-def smaller(recipe: str) -> TrainConfig:
+def smaller(recipe: str) -> TrainConfig | EncoderConfig:
     """The recipe with batches, harvests and fresh models of a size for a test."""
-    config = read_train_config(recipe)
-    changes = SMALL + [f"model.shape.{change}" for change in SMALL_SHAPE if config.model.shape]
-    if config.harvest:
+    config = read_recipe(recipe)
+    is_encoder = isinstance(config, EncoderConfig)
+    shape = SMALL_BERT if is_encoder else SMALL_BART
+    changes = SMALL + [f"model.shape.{change}" for change in shape if config.model.shape]
+    if not is_encoder and config.harvest:
         changes += ["harvest.queries=8", "harvest.folds=2"]
-    return read_train_config(recipe, changes)
+    return read_recipe(recipe, changes)
 
 
 def write_knowledge_base(path: Path, kb: KnowledgeBase) -> None:
@@ -85,7 +97,7 @@ class Workplace:
     """A working directory with everything that the recipes name; a stage is carried out once."""
 
     def __init__(self) -> None:
-        self._recipe_of = {read_train_config(recipe).output: recipe for recipe in RECIPES}
+        self._recipe_of = {read_recipe(recipe).output: recipe for recipe in RECIPES}
         self._runs: dict[str, Run] = {}
 
     def carry_out(self, recipe: str) -> Run:
@@ -95,7 +107,8 @@ class Workplace:
             checkpoint = config.model.checkpoint
             if checkpoint is not None and checkpoint.startswith("runs/"):
                 self.carry_out(self._recipe_of[checkpoint.removesuffix("/model")])
-            self._runs[recipe] = run_stage(config, max_steps=2, overwrite=True)
+            run = run_encoder_stage if isinstance(config, EncoderConfig) else run_stage
+            self._runs[recipe] = run(config, max_steps=2, overwrite=True)
         return self._runs[recipe]
 
 
@@ -106,8 +119,13 @@ def workplace(kb, tokenizer, tmp_path_factory) -> Iterator[Workplace]:
     shape = {"width": 16, "encoder_layers": 2, "decoder_layers": 2, "heads": 2, "max_positions": 1024}
     fresh_bart(tokenizer, **shape, seed=0).save_pretrained(root / "facebook" / "bart-large")
     tokenizer.save_pretrained(root / "facebook" / "bart-large")
+    wordpiece = train_wordpiece([kb.key(i) for i in range(kb.n_keys)], 150)
+    bert = fresh_bert(wordpiece, width=16, layers=1, heads=2, max_positions=64, seed=0)
+    for name in ENCODERS:
+        bert.save_pretrained(root / name)
+        wordpiece.save_pretrained(root / name)
     types: dict[str, set[str]] = {}
-    for config in map(read_train_config, (ROOT / recipe for recipe in RECIPES)):
+    for config in map(read_recipe, (ROOT / recipe for recipe in RECIPES)):
         for path in {*config.knowledge_base, *config.pairs.sources}:
             write_knowledge_base(root / path, kb)
         for path in config.corpus.train if config.corpus else ():
@@ -119,15 +137,17 @@ def workplace(kb, tokenizer, tmp_path_factory) -> Iterator[Workplace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("GENLINK_DATA", str(root / "data"))
+        patch.setattr("genlink.training.encoders.minilm_directory", lambda: root / "minilm")
         yield Workplace()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_dry_run_of_a_recipe_leaves_a_model_that_links(recipe: str, workplace: Workplace) -> None:
     run = workplace.carry_out(recipe)
-    config = read_train_config(recipe)
-    assert run.step == 2 * (config.preference.rounds if config.preference else 1)
-    linker = GenerativeLinker.load(Path(config.output) / "model")
+    config = read_recipe(recipe)
+    rounds = config.preference.rounds if isinstance(config, TrainConfig) and config.preference else 1
+    assert run.step == 2 * rounds
+    linker = open_linker(Path(config.output) / "model", None)
     prediction, *_ = linker.link([Mention.in_context("A case of ", "silver fevers", ".")], k=3)
     assert len({candidate.concept_id for candidate in prediction.candidates}) == 3
     assert {candidate.concept_id for candidate in prediction.candidates} <= {gold for _, gold in SURFACES}
