@@ -60,7 +60,7 @@ lock: $(VENV)/.created ## write constraints.txt anew (LOCK_FLAGS=--upgrade for n
 	@$(BIN)/python -m venv build/lock/tools
 	@build/lock/tools/bin/python -m pip --disable-pip-version-check install --quiet uv
 	@if [ -f constraints.txt ]; then cp constraints.txt build/lock/all.txt; fi
-	build/lock/tools/bin/uv pip compile --quiet --universal --python-version 3.10 --extra dev \
+	build/lock/tools/bin/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra minilm \
 	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS) \
 	    --output-file build/lock/all.txt pyproject.toml
 	@{ echo "# The versions that GenLink is tested with, on Python 3.10 to 3.13. Written by \`make lock\`, not by hand."; \

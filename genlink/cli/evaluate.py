@@ -19,6 +19,7 @@ from genlink.cli.options import (
     Device,
     Encoding,
     Format,
+    Index,
     Order,
     Precision,
     Ranks,
@@ -65,6 +66,7 @@ def evaluate(
     batch_size: BatchSize = None,
     device: Device = None,
     precision: Precision = None,
+    index: Index = None,
     cache: Cache = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first documents.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory for predictions.jsonl and result.json.")] = None,
@@ -114,6 +116,7 @@ def evaluate(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        index=index,
         cache=cache,
     )
     setting = prepare_setting(documents, linker.kb, policy, training=training, types=types or ())
@@ -169,6 +172,9 @@ def score(
     composite: Composite = None,
     nil: Nil = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Ranks asked for; as many as in the file.")] = None,
+    biosyn: Annotated[
+        Path | None, typer.Option(help="Also write them here in the JSON form of BioSyn, scored by its rule.")
+    ] = None,
     seed: Seed = 0,
     errors: Errors = 10,
     as_json: Json = False,
@@ -183,12 +189,17 @@ def score(
       genlink score predictions.jsonl --preset angel --preset strict --nil count --json
     """
     from genlink.evaluation import choose_policy, read_predictions, score_predictions
+    from genlink.evaluation.biosyn_json import biosyn_predictions
     from genlink.evaluation.report import result_rows
     from genlink.evaluation.show import print_reports
+    from genlink.files import write_json
 
     policies = {p: choose_policy(p, ambiguous=ambiguous, composite=composite, nil=nil) for p in preset}
     records = read_predictions(locate(predictions))
     k = k or max((candidate.rank for record in records for candidate in record.candidates), default=1)
+    if biosyn is not None:
+        write_json(biosyn, biosyn_predictions(records, k))
+        _note(f"Wrote {biosyn}.")
     reports = {p: score_predictions(records, rules, k=k, seed=seed, n_errors=errors) for p, rules in policies.items()}
     if as_json:
         metrics = {

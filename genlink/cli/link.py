@@ -18,6 +18,7 @@ from genlink.cli.options import (
     Dictionary,
     Encoding,
     Format,
+    Index,
     Precision,
     Ranks,
     Search,
@@ -61,6 +62,7 @@ def link(
     batch_size: BatchSize = None,
     device: Device = None,
     precision: Precision = None,
+    index: Index = None,
     cache: Cache = None,
     abbreviations: Annotated[bool, typer.Option(help="Expand abbreviations that the document defines.")] = True,
     composites: Annotated[
@@ -108,6 +110,7 @@ def link(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        index=index,
         cache=cache,
     )
     if concept_types or prefixes:

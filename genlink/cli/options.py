@@ -22,6 +22,7 @@ __all__ = [
     "Dictionary",
     "Encoding",
     "Format",
+    "Index",
     "Order",
     "Output",
     "Overwrite",
@@ -68,6 +69,10 @@ Cache = Annotated[
     typer.Option(
         "--cache", help="Where a dense linker keeps the vectors of names; $GENLINK_CACHE or ~/.cache/genlink."
     ),
+]
+Index = Annotated[
+    Literal["blocks", "faiss"] | None,
+    typer.Option(help="How a dense linker compares vectors, both exact; the extra faiss takes all into memory."),
 ]
 MODEL_HELP = "exact, tfidf, minilm, a model directory, or the name of a published SapBERT or BioSyn."
 

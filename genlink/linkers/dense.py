@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from genlink.files import atomic_directory, has_manifest, read_manifest, require
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, as_mentions, rank_names
 from genlink.linkers.biosyn import read_sparse_weight
+from genlink.linkers.faiss_index import FaissIndex
 from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, fact, settings
 from genlink.linkers.ngrams import Ngrams
 from genlink.linkers.vector_cache import embedded, is_cached
@@ -33,7 +34,9 @@ from genlink.preprocessing import Preprocessing
 from genlink.schema import Candidate, Prediction
 from genlink.text import Normalisation, normalise
 
-__all__ = ["DenseLinker", "Keys", "open_dense", "open_encoder", "vectors_of"]
+__all__ = ["DenseLinker", "Keys", "VectorIndex", "open_dense", "open_encoder", "vectors_of"]
+
+VectorIndex = Literal["blocks", "faiss"]
 
 # Names looked up at first; ambiguous and repeated concepts can call for more, and then for four times as many.
 _FIRST_NAMES = 32
@@ -47,7 +50,8 @@ class DenseLinker:
     With ``sparse_weight`` the score is that product and so many times the cosine of the TF-IDF vectors of letters and
     letter pairs. Both read the key of a name and the normalised surface of a mention. The vectors of the names are made
     when they are first needed and kept in ``cache``, a directory, or else in memory; ``precision`` is what they are
-    stored in, while sums are in float32.
+    stored in, while sums are in float32. With the ``index`` ``blocks`` they stay there and are read block by block;
+    ``faiss`` takes all of them into memory (the extra of this name).
     """
 
     def __init__(
@@ -57,13 +61,19 @@ class DenseLinker:
         *,
         sparse_weight: float | None = None,
         precision: str = "fp32",
+        index: str = "blocks",
         cache: Path | None = None,
         batch_size: int = 128,
         preprocessing: Preprocessing = Preprocessing(),
     ) -> None:
+        if index not in get_args(VectorIndex):
+            raise UsageError(f"index is {index!r}, expected one of {', '.join(get_args(VectorIndex))}.")
+        if index == "faiss" and sparse_weight is not None:
+            raise UsageError("faiss compares vectors alone, but the model has a sparse weight. Use the index blocks.")
         self.encoder = encoder
         self.sparse_weight = sparse_weight
         self.precision = vector_precision(precision)
+        self.index = index
         self.cache = cache
         self.batch_size = batch_size
         self.preprocessing = preprocessing
@@ -98,6 +108,7 @@ class DenseLinker:
             kb,
             sparse_weight=self.sparse_weight,
             precision=self.precision,
+            index=self.index,
             cache=self.cache,
             batch_size=self.batch_size,
             preprocessing=self.preprocessing,
@@ -121,29 +132,37 @@ class DenseLinker:
         mentions = as_mentions(mentions, self.preprocessing)
         texts = [normalise(mention.surface, self.kb.normalisation) for mention in mentions]
         distinct = sorted({text for text in texts if text}, key=lambda text: (len(text), text))
-        vectors = self.vectors(progress=progress)
+        self.vectors(progress=progress)
         candidates: dict[str, tuple[Candidate, ...]] = {"": ()}
         with tqdm(total=len(distinct), unit="surface", disable=not progress) as bar:
             for start in range(0, len(distinct), self.batch_size):
                 batch = distinct[start : start + self.batch_size]
-                candidates.update(zip(batch, self._linked(vectors, batch, k), strict=True))
+                candidates.update(zip(batch, self._linked(batch, k), strict=True))
                 bar.update(len(batch))
         return [Prediction(mention, candidates[text]) for mention, text in zip(mentions, texts, strict=True)]
 
     def find(self, texts: Sequence[str], n: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Scores and key indices of the best ``n`` names for each text, which is normalised: (texts, names) each."""
-        return self.vectors().search(self._queries(texts), n, self._sparse_scores(texts))
+        return self._search(self._queries(texts), n, texts)
 
-    def _linked(self, vectors: NameVectors, texts: Sequence[str], k: int) -> list[tuple[Candidate, ...]]:
+    def _search(self, queries: Tensor, n: int, texts: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
+        if self.index == "faiss":
+            return self._faiss.search(queries, n)
+        return self.vectors().search(queries, n, self._sparse_scores(texts))
+
+    @cached_property
+    def _faiss(self) -> FaissIndex:
+        return FaissIndex(self.vectors())
+
+    def _linked(self, texts: Sequence[str], k: int) -> list[tuple[Candidate, ...]]:
         queries = self._queries(texts)
         found: list[tuple[Candidate, ...]] = [()] * len(texts)
         open_ones, n = list(range(len(texts))), max(_FIRST_NAMES, 2 * k)
         while open_ones:
-            more = self._sparse_scores([texts[i] for i in open_ones])
-            scores, keys = vectors.search(queries[open_ones], n, more)
+            scores, keys = self._search(queries[open_ones], n, [texts[i] for i in open_ones])
             for i, row, indices in zip(open_ones, scores.tolist(), keys.tolist(), strict=True):
                 found[i] = rank_names(self.kb, zip(indices, row, strict=True), k)
-            open_ones = [i for i in open_ones if n < len(vectors) and found[i][-1].rank < k]
+            open_ones = [i for i in open_ones if n < self.kb.n_keys and found[i][-1].rank < k]
             n *= 4
         return found
 
@@ -202,6 +221,7 @@ class DenseLinker:
         *,
         kb: KnowledgeBase | None = None,
         precision: str = "fp32",
+        index: str = "blocks",
         cache: Path | None = None,
         batch_size: int = 128,
     ) -> DenseLinker:
@@ -224,6 +244,7 @@ class DenseLinker:
             saved_kb if kb is None else kb,
             sparse_weight=fact(directory, manifest, "sparse_weight"),
             precision=precision,
+            index=index,
             cache=cache,
             batch_size=batch_size,
             preprocessing=settings(Preprocessing, directory, manifest, "preprocessing"),
@@ -241,6 +262,7 @@ class DenseLinker:
             **self.encoder.settings,
             "sparse_weight": self.sparse_weight,
             "precision": self.precision,
+            "index": self.index,
         }
 
 
@@ -270,6 +292,7 @@ def open_dense(
     kb: KnowledgeBase | None,
     *,
     precision: str | None = None,
+    index: str | None = None,
     cache: Path | None = None,
     batch_size: int | None = None,
 ) -> DenseLinker:
@@ -278,13 +301,15 @@ def open_dense(
     All but the first have no dictionary and need ``kb``, or raise UsageError. A published BioSyn brings its sparse
     weight along.
     """
-    precision, batch_size = precision or "fp32", batch_size or 128
+    precision, index, batch_size = precision or "fp32", index or "blocks", batch_size or 128
     if has_manifest(model, DENSE_KIND):
-        return DenseLinker.load(model, kb=kb, precision=precision, cache=cache, batch_size=batch_size)
+        return DenseLinker.load(model, kb=kb, precision=precision, index=index, cache=cache, batch_size=batch_size)
     if kb is None:
         raise UsageError(f"{model}: an encoder without a dictionary. Give a knowledge base with --kb.")
     encoder, weight = open_encoder(model)
-    return DenseLinker(encoder, kb, sparse_weight=weight, precision=precision, cache=cache, batch_size=batch_size)
+    return DenseLinker(
+        encoder, kb, sparse_weight=weight, precision=precision, index=index, cache=cache, batch_size=batch_size
+    )
 
 
 def open_encoder(model: str | Path) -> tuple[TextEncoder, float | None]:

@@ -20,7 +20,7 @@ from genlink.schema import Prediction
 
 if TYPE_CHECKING:  # torch is for those who ask for a model
     from genlink.decoding import Precision
-    from genlink.linkers.dense import DenseLinker
+    from genlink.linkers.dense import DenseLinker, VectorIndex
     from genlink.linkers.search_settings import SearchKind
     from genlink.linkers.vectors import VectorPrecision
 
@@ -58,6 +58,7 @@ def open_linker(
     batch_size: int | None = None,
     device: str | None = None,
     precision: Precision | VectorPrecision | None = None,
+    index: VectorIndex | None = None,
     cache: Path | None = None,
 ) -> OpenedLinker:
     """``exact`` or ``tfidf`` over ``kb``, or the linker of a model, over its own dictionary if ``kb`` is None.
@@ -68,22 +69,26 @@ def open_linker(
     ``search``, ``beams``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are settings of a model;
     None leaves them as saved, but that ``exact``, which ranks names, takes the best name for the score of a concept. A
     dense linker has no search and no beams; its ``precision`` is that of the vectors of the names (fp32 if None), which
-    are kept in ``cache``. Raises UsageError where a linker is given what it does not have, or lacks a ``kb``, and where
-    there is no such model or device.
+    are kept in ``cache`` and compared by ``index``.
+
+    Raises UsageError where a linker is given what it does not have, or lacks a ``kb``, and where there is no such model
+    or device.
     """
     if model in LEXICAL:
         if kb is None:
             raise UsageError(f"`{model}` looks names up in a knowledge base: give one with --kb.")
-        if any(setting is not None for setting in (search, beams, batch_size, device, precision)):
+        if any(setting is not None for setting in (search, beams, batch_size, device, precision, index, cache)):
             raise UsageError(
-                f"`{model}` is no model: search, beams, batch size, device and precision are settings of model "
-                "directories."
+                f"`{model}` is no model: search, beams, batch size, device, precision, index and cache are settings of "
+                "models."
             )
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
     if is_dense(model):
         if search is not None or beams is not None:
             raise UsageError(f"{model}: a dense linker compares all names, so it has no search and no beams to set.")
-        return _open_dense(model, kb, batch_size=batch_size, device=device, precision=precision, cache=cache)
+        return _open_dense(
+            model, kb, batch_size=batch_size, device=device, precision=precision, index=index, cache=cache
+        )
     if not Path(model).is_dir():
         raise UsageError(
             f"{model}: no such model. Give `exact`, `tfidf`, `minilm`, a directory written by genlink train, or the "
@@ -97,8 +102,8 @@ def open_linker(
 
     from genlink.linkers.generative import GenerativeLinker
 
-    if precision == "fp16":
-        raise UsageError("fp16 is for the vectors of a dense linker. A generative one computes in fp32, bf16 or int8.")
+    if precision == "fp16" or index is not None or cache is not None:
+        raise UsageError(f"{model}: a generative linker has no vectors: fp16, index and cache are for dense linkers.")
     linker = GenerativeLinker.load(model, kb=kb)
     settings = replace(
         linker.search,
@@ -137,13 +142,15 @@ def _open_dense(
     batch_size: int | None,
     device: str | None,
     precision: str | None,
+    index: str | None,
     cache: Path | None,
 ) -> DenseLinker:
     import torch
 
     from genlink.linkers.dense import open_dense
 
-    linker = open_dense(model, kb, precision=precision, cache=cache or cache_directory(), batch_size=batch_size)
+    cache = cache or cache_directory()
+    linker = open_dense(model, kb, precision=precision, index=index, cache=cache, batch_size=batch_size)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return _moved(linker, device, lambda linker: linker.to(device))
 

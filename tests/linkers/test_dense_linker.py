@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -120,6 +121,19 @@ def test_a_mention_over_the_limit_is_cropped_and_this_is_said_once(kb, caplog):
         linker.link([Mention.in_context("", "gout " * n) for n in (20, 30)], 1)
     assert len(caplog.records) == 1
     assert linker.encoder.cropped == 2
+
+
+def test_faiss_finds_what_the_blocks_do(encoder, kb):
+    extended = kb.overlay(EXTRA)
+    linkers = [DenseLinker(encoder, kb, index=index).with_kb(extended) for index in ("blocks", "faiss")]
+    first, second = ([[(c.rank, c.concept_id) for c in p.candidates] for p in x.link(MENTIONS, 1000)] for x in linkers)
+    assert first == second
+
+
+def test_without_faiss_the_error_says_how_to_install_it(encoder, kb, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ModelError, match=r"pip install 'genlink\[faiss\]'"):
+        DenseLinker(encoder, kb, index="faiss").link(MENTIONS)
 
 
 # Other dictionaries
