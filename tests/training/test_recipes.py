@@ -38,10 +38,6 @@ SMALL_BART = ["width=16", "encoder_layers=1", "decoder_layers=1", "heads=2", "vo
 SMALL_BERT = ["width=16", "layers=1", "heads=2", "vocab_size=150"]
 PUBMEDBERT = "microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext"
 ENCODERS = [PUBMEDBERT, "dmis-lab/biobert-base-cased-v1.1", "minilm"]
-    "microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext",
-    "dmis-lab/biobert-base-cased-v1.1",
-    "minilm",
-]
 SURFACES = [
     ("silver fevers", "D1"),
     ("osteovitrose", "D2"),
