@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from genlink.kb import KnowledgeBase, load_kb
-    from genlink.linkers import ExactLinker, GenerativeLinker, Linker, TfidfLinker
+    from genlink.linkers import DenseLinker, ExactLinker, GenerativeLinker, Linker, TfidfLinker
     from genlink.linkers.calibration import Calibration
     from genlink.preprocessing import Preprocessing, prepare
     from genlink.schema import Candidate, Concept, Document, Mention, Passage, Prediction
@@ -40,7 +40,7 @@ _HOMES = {
         "UsageError",
     ),
     "genlink.kb": ("KnowledgeBase", "load_kb"),
-    "genlink.linkers": ("ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker"),
+    "genlink.linkers": ("DenseLinker", "ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker"),
     "genlink.linkers.calibration": ("Calibration",),
     "genlink.preprocessing": ("Preprocessing", "prepare"),
     "genlink.schema": ("Candidate", "Concept", "Document", "Mention", "Passage", "Prediction"),
@@ -53,6 +53,7 @@ __all__ = [
     "Concept",
     "CorpusError",
     "DataError",
+    "DenseLinker",
     "Document",
     "ExactLinker",
     "FormatError",

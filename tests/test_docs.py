@@ -26,11 +26,14 @@ from genlink.data.encoding import Example
 from genlink.data.negatives import build_negatives
 from genlink.data.preferences import PreferenceExample
 from genlink.data.tokenizer import train_tokenizer
+from genlink.encoders.encoder import TextEncoder
+from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.evaluation import PRESETS, read_predictions, read_result
 from genlink.kb import KnowledgeBase, load_kb, read_concepts
 from genlink.kb.readers import FORMATS as KB_FORMATS
 from genlink.kb.readers import sniff
 from genlink.linkers.bart import fresh_bart
+from genlink.linkers.dense import DenseLinker
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings
@@ -115,7 +118,7 @@ def test_modules_and_files_that_are_named_exist(page: Path) -> None:
 def test_words_of_the_glossary_exist_in_the_code() -> None:
     places = [genlink, corpora, evaluation, metrics]
     classes = (AnswerList, Decisions, Example, HarvestConfig, NameTrie, PreferenceConfig, PreferenceExample)
-    classes += (Restriction, Run, SearchSettings, Template, TrainConfig)
+    classes += (DenseLinker, Restriction, Run, SearchSettings, Template, TrainConfig)
     own: dict[str, type] = {c.__name__: c for c in classes}
     own["read_concepts"] = read_concepts  # type: ignore[assignment]
     rows = [line.split(" | ") for line in text_of("glossary").splitlines() if line.startswith("| ")]
@@ -282,7 +285,10 @@ def test_directories_hold_what_the_page_lists(tmp_path: Path) -> None:
     optimiser = torch.optim.AdamW(model.parameters())
     save_checkpoint(tmp_path / "checkpoint", model, optimiser, [torch.get_rng_state()], {})
     build_negatives(kb, tmp_path / "negatives")
-    for directory in ("model/kb", "model", "checkpoint", "negatives"):
+    wordpiece = train_wordpiece([*SILVER, *ARGYRIA], 60)
+    encoder = fresh_bert(wordpiece, width=8, layers=1, heads=1, max_positions=32, seed=0)
+    DenseLinker(TextEncoder(encoder, wordpiece), kb).save(tmp_path / "dense-model")
+    for directory in ("model/kb", "model", "dense-model", "checkpoint", "negatives"):
         assert sorted(path.name for path in (tmp_path / directory).iterdir()) == listed(Path(directory).name)
     # Its concepts are a file for other programs, and a source of GenLink's own.
     assert list(read_concepts(tmp_path / "model" / "kb" / "concepts.jsonl")) == list(kb)

@@ -43,7 +43,7 @@ def embed(
     place = place_of(model)
     if not is_dense(place):
         raise UsageError(f"{model}: is no encoder and no dense linker, so it has no vectors to show.")
-    from genlink.linkers.dense import vectors_of
+    from genlink.linkers.dense_opening import vectors_of
 
     texts = text if text is not None else [line for _, line in read_lines(locate(file or "")) if line.strip()]
     for record in vectors_of(place, texts, load_kb(locate(kb)) if kb else None):

@@ -1,4 +1,4 @@
-"""Linkers: mentions in, ranked concepts out. The generative one is imported only when it is asked for (torch)."""
+"""Linkers: mentions in, ranked concepts out. Those with a model are imported only when asked for (torch)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from genlink.linkers.opening import open_linker
 from genlink.linkers.tfidf import TfidfLinker
 
 if TYPE_CHECKING:
+    from genlink.linkers.dense import DenseLinker
     from genlink.linkers.generative import GenerativeLinker
 
-__all__ = ["ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker", "open_linker", "rank_names"]
+__all__ = ["DenseLinker", "ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker", "open_linker", "rank_names"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "DenseLinker":
+        from genlink.linkers.dense import DenseLinker
+
+        return DenseLinker
     if name == "GenerativeLinker":
         from genlink.linkers.generative import GenerativeLinker
 

@@ -5,7 +5,7 @@ With an encoder alone it links as SapBERT (arXiv 2010.11784) does, with a sparse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,15 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from genlink.encoders import MINILM
-from genlink.encoders.checkpoints import checkpoint_directory
 from genlink.encoders.encoder import TextEncoder
-from genlink.encoders.minilm import load_minilm
 from genlink.errors import ModelError, UsageError
-from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
+from genlink.files import atomic_directory, read_manifest, require_replaceable, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, as_mentions, rank_names
-from genlink.linkers.biosyn import read_sparse_weight
 from genlink.linkers.faiss_index import FaissIndex
 from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, fact, settings
 from genlink.linkers.ngrams import Ngrams
@@ -32,9 +28,9 @@ from genlink.linkers.vector_cache import embedded, is_cached
 from genlink.linkers.vectors import MoreScores, NameVectors, rows_from_vectors, vector_precision
 from genlink.preprocessing import Preprocessing
 from genlink.schema import Candidate, Prediction
-from genlink.text import Normalisation, normalise
+from genlink.text import normalise
 
-__all__ = ["DenseLinker", "Keys", "VectorIndex", "open_dense", "open_encoder", "vectors_of"]
+__all__ = ["DenseLinker", "Keys", "VectorIndex"]
 
 VectorIndex = Literal["blocks", "faiss"]
 
@@ -285,54 +281,3 @@ def _with_new_names(base: DenseLinker, kb: KnowledgeBase, progress: bool) -> Nam
     vectors = base.vectors(progress=progress)
     names = Keys(kb)[len(vectors) :]
     return vectors.extended(rows_from_vectors(base.encoder.embed(names, base.batch_size), base.precision))
-
-
-def open_dense(
-    model: str | Path,
-    kb: KnowledgeBase | None,
-    *,
-    precision: str | None = None,
-    index: str | None = None,
-    cache: Path | None = None,
-    batch_size: int | None = None,
-) -> DenseLinker:
-    """The dense linker of a saved model, ``minilm``, or an encoder by its directory or its name on the Hub.
-
-    All but the first have no dictionary and need ``kb``, or raise UsageError. A published BioSyn brings its sparse
-    weight along.
-    """
-    precision, index, batch_size = precision or "fp32", index or "blocks", batch_size or 128
-    if has_manifest(model, DENSE_KIND):
-        return DenseLinker.load(model, kb=kb, precision=precision, index=index, cache=cache, batch_size=batch_size)
-    if kb is None:
-        raise UsageError(f"{model}: an encoder without a dictionary. Give a knowledge base with --kb.")
-    encoder, weight = open_encoder(model)
-    return DenseLinker(
-        encoder, kb, sparse_weight=weight, precision=precision, index=index, cache=cache, batch_size=batch_size
-    )
-
-
-def open_encoder(model: str | Path) -> tuple[TextEncoder, float | None]:
-    """The encoder that is meant, and its sparse weight if it has one; see ``open_dense``."""
-    if has_manifest(model, DENSE_KIND):
-        weight = fact(Path(model), read_manifest(model, DENSE_KIND, DENSE_FORMAT_VERSION), "sparse_weight")
-        return TextEncoder.from_pretrained(model, download=False), weight
-    if model == MINILM:
-        return load_minilm(), None
-    encoder = TextEncoder.from_pretrained(model)
-    return encoder, read_sparse_weight(checkpoint_directory(model))
-
-
-def vectors_of(model: str | Path, texts: Sequence[str], kb: KnowledgeBase | None) -> Iterator[dict[str, Any]]:
-    """What the linker of a model compares: each text, how it is ``read``, its ``dense`` and its ``sparse`` vector.
-
-    The latter, by n-gram, is there where the model has a sparse weight and a dictionary, its own or ``kb``, and where
-    ``kb`` is given; else it is None.
-    """
-    encoder, weight = open_encoder(model)
-    if kb is None and weight is not None and has_manifest(model, DENSE_KIND):
-        kb = KnowledgeBase.open(Path(model) / "kb")
-    read = [normalise(text, kb.normalisation if kb else Normalisation()) for text in texts]
-    sparse = Ngrams(Keys(kb)).weights(read) if kb else [None] * len(read)
-    for text, key, dense, ngrams in zip(texts, read, encoder.embed(read).tolist(), sparse, strict=True):
-        yield {"text": text, "read": key, "dense": dense, "sparse": ngrams}

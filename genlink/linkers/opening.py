@@ -147,7 +147,7 @@ def _open_dense(
 ) -> DenseLinker:
     import torch
 
-    from genlink.linkers.dense import open_dense
+    from genlink.linkers.dense_opening import open_dense
 
     cache = cache or cache_directory()
     linker = open_dense(model, kb, precision=precision, index=index, cache=cache, batch_size=batch_size)

@@ -16,7 +16,8 @@ from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.errors import ModelError, UsageError
 from genlink.kb import KnowledgeBase
 from genlink.linkers import vectors
-from genlink.linkers.dense import DenseLinker, open_dense, vectors_of
+from genlink.linkers.dense import DenseLinker
+from genlink.linkers.dense_opening import open_dense, vectors_of
 from genlink.linkers.opening import is_dense, open_linker
 from genlink.schema import Concept, Mention
 from genlink.text import normalise
