@@ -24,11 +24,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from footprint import BLOCK, WIDTH, Cells, growth, in_fresh_process, require_proc, touch, write_vectors
+from footprint import BLOCK, WIDTH, touch, write_vectors
 from tqdm.auto import tqdm
 
 from genlink.data_paths import expanded
 from genlink.errors import GenLinkError
+from genlink.evaluation.process import Cells, growth, in_fresh_process, require_proc
 from genlink.evaluation.results import write_result
 from genlink.kb import KnowledgeBase, read_concepts
 

@@ -22,24 +22,12 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
-from footprint import (
-    BLOCK,
-    MB,
-    WIDTH,
-    Cells,
-    available,
-    growth,
-    in_fresh_process,
-    peak,
-    require_proc,
-    resident,
-    touch,
-    write_vectors,
-)
+from footprint import BLOCK, WIDTH, touch, write_vectors
 from tqdm.auto import tqdm
 
 from genlink.data_paths import expanded
 from genlink.errors import DataError, GenLinkError, UsageError
+from genlink.evaluation.process import MB, Cells, available, growth, in_fresh_process, peak, require_proc, resident
 from genlink.evaluation.results import write_result
 from genlink.trie import NameTrie, packed
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 from command import run_command
-from footprint import MB, Cells, in_fresh_process, peak, require_proc
 
 from genlink.data.neighbours import OtherNames
 from genlink.data.similarity import NameSimilarity
 from genlink.data_paths import display, expanded
+from genlink.evaluation.process import MB, Cells, in_fresh_process, peak, require_proc
 from genlink.evaluation.results import write_result
 from genlink.kb import KnowledgeBase
 from genlink.kb.readers import read_concepts

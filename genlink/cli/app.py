@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genlink.cli import calibrate, corpus, embed, evaluate, harvest, kb, link, train
+from genlink.cli import benchmark, calibrate, corpus, embed, evaluate, harvest, kb, link, train, union
 from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
@@ -37,7 +37,9 @@ app.command()(link.link)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.score)
 app.command()(evaluate.compare)
+app.command()(benchmark.benchmark)
 app.command()(calibrate.calibrate)
+app.command()(union.union)
 app.command()(embed.embed)
 app.command()(train.demo)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["cell", "decimals", "markdown", "per_cent", "with_interval"]
+__all__ = ["cell", "decimals", "markdown", "number", "per_cent", "with_interval"]
 
 
 def cell(text: object) -> str:
@@ -16,6 +17,18 @@ def cell(text: object) -> str:
 def decimals(estimate: Mapping[str, Any] | None) -> str:
     """An estimate with three digits after the point; a dash for none."""
     return f"{estimate['value']:.3f}" if estimate else "–"
+
+
+def number(measured: Mapping[str, Any] | None) -> str:
+    """Whole numbers as they are; of others three digits that count, and one after the point at least."""
+    value = None if measured is None else measured["value"]
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    places = max(1, 2 - math.floor(math.log10(abs(value)))) if value else 1
+    whole, _, fraction = f"{value:,.{places}f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0') or '0'}"
 
 
 def per_cent(estimate: Mapping[str, Any] | None) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from genlink.evaluation.benchmark_table import benchmark_rows
 from genlink.evaluation.calibration_report import CALIBRATED, SOFTMAX, CalibrationReport
 from genlink.evaluation.report import Report
 from genlink.metrics import Estimate, PairedComparison, ReliabilityBin
 
-__all__ = ["print_calibration", "print_comparison", "print_reports"]
+__all__ = ["print_benchmark", "print_calibration", "print_comparison", "print_fusion", "print_reports"]
 
 # Measures with an interval in print; of the others the value does, and the result file has everything.
 _WITH_INTERVAL = ("acc@1",)
 _PLAIN_WIDTH = 140  # of output to a file or a pipe, where there is no screen to fit
+_BENCHMARK_WIDTH = 260
 _ENOUGH_NIL = 50  # mentions, for a threshold to be more than chance
 
 
@@ -54,6 +57,34 @@ def print_comparison(compared: PairedComparison, title: str) -> None:
         str(compared.difference.n),
     )
     _console().print(table)
+
+
+def print_benchmark(record: Mapping[str, Any]) -> None:
+    """Print the table of a benchmark's result file to stdout, and what is missing in it."""
+    header, *rows = benchmark_rows(record)
+    table = Table(*header[:2], title=record["settings"]["name"], title_justify="left")
+    for column in header[2:]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    # A row is a line, unless there is a screen to fit.
+    (console if console.is_terminal else Console(markup=False, highlight=False, width=_BENCHMARK_WIDTH)).print(table)
+    for missing in record["settings"]["not_run"]:
+        console.print(f"Not run: {missing}.", soft_wrap=True)
+
+
+def print_fusion(rows: Mapping[str, Mapping[str, Estimate]], weight: float) -> None:
+    """Print what fusing two scores is worth to stdout, and the weight that was fitted."""
+    table = Table("ranked by", title="Candidates of both linkers", title_justify="left")
+    measures = list(dict.fromkeys(measure for of_row in rows.values() for measure in of_row))
+    for measure in measures:
+        table.add_column(f"{measure} [95%]", justify="right")
+    for row, of_row in rows.items():
+        table.add_row(row, *("–" if m not in of_row else _cell(of_row[m], interval=True) for m in measures))
+    console = _console()
+    console.print(table)
+    console.print(f"Fitted to all mentions: weight {weight:.4g}. `cross-fitted` is what to expect of it elsewhere.")
 
 
 def print_calibration(report: CalibrationReport, seed: int) -> None:

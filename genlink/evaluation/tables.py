@@ -13,7 +13,6 @@ What stands between the two lines is replaced. A result file that holds what a c
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from genlink.errors import DataError, FormatError
-from genlink.evaluation.cells import cell, decimals, markdown, per_cent, with_interval
+from genlink.evaluation.benchmark_table import benchmark_rows
+from genlink.evaluation.cells import cell, decimals, markdown, number, per_cent, with_interval
 from genlink.evaluation.experiment_tables import experiment_table
 from genlink.evaluation.policy import PRESETS
 from genlink.evaluation.results import read_result
@@ -82,13 +82,14 @@ def render_table(topic: Path) -> str:
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
     settings = records[0]["settings"]
-    if "columns" in settings or "experiment" in settings:
+    whole = {"columns": _plain_table, "experiment": experiment_table, "benchmark": _benchmark_table}
+    if kinds := [kind for kind in whole if kind in settings]:
         if len(records) > 1:
             raise DataError(
-                f"{topic}: {len(records)} result files, but one of plain numbers or of an experiment is a table by "
-                f"itself. Name the file in the mark: table:{topic.name}/{paths[0].stem}."
+                f"{topic}: {len(records)} result files, but one of plain numbers, of an experiment or of a benchmark "
+                f"is a table by itself. Name the file in the mark: table:{topic.name}/{paths[0].stem}."
             )
-        return _plain_table(records[0]) if "columns" in settings else experiment_table(records[0])
+        return whole[kinds[0]](records[0])
     header: tuple[str, ...]
     if all("calibration" in record["settings"] for record in records):
         header, rows = _CALIBRATION, [row for record in records for row in _calibration_rows(record)]
@@ -139,22 +140,13 @@ def _plain_table(record: Mapping[str, Any]) -> str:
     """The rows of one result file as they are, in the columns that it names."""
     columns = record["settings"]["columns"]
     header = ("", *(column.replace("_", " ") for column in columns))
-    rows = [
-        (row, *(_number(measures.get(column)) for column in columns)) for row, measures in record["metrics"].items()
-    ]
+    rows = [(row, *(number(measures.get(column)) for column in columns)) for row, measures in record["metrics"].items()]
     return markdown([header, ("---", *["---:"] * len(columns)), *rows])
 
 
-def _number(measured: Mapping[str, Any] | None) -> str:
-    """Whole numbers as they are; of others three digits that count, and one after the point at least."""
-    value = None if measured is None else measured["value"]
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    places = max(1, 2 - math.floor(math.log10(abs(value)))) if value else 1
-    whole, _, fraction = f"{value:,.{places}f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0') or '0'}"
+def _benchmark_table(record: Mapping[str, Any]) -> str:
+    header, *rows = benchmark_rows(record)
+    return markdown([tuple(map(cell, header)), ("---", "---", *["---:"] * (len(header) - 2)), *rows])
 
 
 def _training_row(record: Mapping[str, Any]) -> tuple[str, ...]:

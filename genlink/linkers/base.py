@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from genlink.kb import KnowledgeBase
 from genlink.preprocessing import Preprocessing, prepare
 from genlink.schema import Candidate, Document, Mention, Prediction
 
-__all__ = ["Linker", "as_mentions", "concepts_within", "rank_by_sum", "rank_names"]
+__all__ = ["Linker", "as_mentions", "concepts_within", "rank_by_sum", "rank_names", "rank_scored", "sparse_bytes"]
 
 Linkable = Sequence[Mention] | Sequence[Document]
 
@@ -99,17 +99,36 @@ def rank_by_sum(
         for concept in concepts:
             best.setdefault(concept, key)
             scores.setdefault(concept, []).append(score)
-    sums = {concept: float(np.logaddexp.reduce(parts)) for concept, parts in scores.items()}
+    return rank_scored(
+        kb,
+        ((concept, best[concept], float(np.logaddexp.reduce(parts))) for concept, parts in scores.items()),
+        k,
+        shared,
+    )
+
+
+def rank_scored(
+    kb: KnowledgeBase, scored: Iterable[tuple[int, int, float]], k: int, shared: Container[int]
+) -> tuple[Candidate, ...]:
+    """Rank concepts by scores of their own: (concept index, key index of its best name, score), in any order.
+
+    Equal scores stay in the order given. Concepts with the same best name and the same score share a rank; a candidate
+    whose name is among the ``shared`` is marked as ambiguous.
+    """
     candidates: list[Candidate] = []
     rank, last = 0, None
-    for concept in sorted(sums, key=lambda concept: -sums[concept]):  # equal ones stay in the order of their best names
-        key = best[concept]
-        if (key, sums[concept]) != last:
-            rank, last = rank + 1, (key, sums[concept])
+    for concept, key, score in sorted(scored, key=lambda entry: -entry[2]):
+        if (key, score) != last:
+            rank, last = rank + 1, (key, score)
             if rank > k:
                 break
-        candidates.append(_candidate(kb, concept, key, sums[concept], rank, ambiguous=key in shared))
+        candidates.append(_candidate(kb, concept, key, score, rank, ambiguous=key in shared))
     return tuple(candidates)
+
+
+def sparse_bytes(matrix: Any) -> int:
+    """What a sparse matrix of SciPy, by rows or by columns, takes in memory."""
+    return int(matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes)
 
 
 def concepts_within(kb: KnowledgeBase, key: int, within: Container[int] | None) -> tuple[int, ...]:

@@ -249,6 +249,11 @@ class DenseLinker:
             linker.ngrams = Ngrams(Keys(saved_kb)).with_names(Keys(kb))
         return linker
 
+    @property
+    def index_bytes(self) -> int:
+        """What the vectors of the names, and their n-grams if they have any, take on disk or in memory."""
+        return self.vectors().nbytes + (self.ngrams.nbytes if self.ngrams is not None else 0)
+
     def describe(self) -> dict[str, Any]:
         """Facts for a result file: size and settings of the encoder, and how names are stored."""
         return {

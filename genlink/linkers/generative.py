@@ -345,6 +345,11 @@ class GenerativeLinker:
             trie=trie,
         )
 
+    @property
+    def index_bytes(self) -> int:
+        """What the trie of the names takes on disk or in memory."""
+        return self.trie.nbytes
+
     def describe(self) -> dict[str, Any]:
         """Facts for a result file: size of the model and settings of the search."""
         return {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from genlink.errors import ModelError, UsageError
-from genlink.files import has_manifest, read_manifest
+from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
 from genlink.templates import Template
 
 __all__ = [
@@ -15,16 +17,57 @@ __all__ = [
     "DENSE_KIND",
     "FORMAT_VERSION",
     "KIND",
+    "UNION_KIND",
+    "UnionSettings",
     "fact",
+    "read_union",
     "saved_normaliser",
     "saved_template",
     "settings",
+    "write_union",
 ]
 
 KIND, FORMAT_VERSION = "generative linker", 2
 DENSE_KIND, DENSE_FORMAT_VERSION = "dense linker", 1
+UNION_KIND, UNION_FORMAT_VERSION = "union of linkers", 1
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class UnionSettings:
+    """Two linkers that answer together (see ``genlink.linkers.union``), each as a user writes it.
+
+    ``candidates``: ranks of the retriever that are looked at. ``weight``: of the retriever's score beside the
+    generator's; None if the generator alone chooses among them. Raises UsageError for a number out of its range.
+    """
+
+    generator: str
+    retriever: str
+    candidates: int = 20
+    weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise UsageError(f"candidates is {self.candidates}, expected at least 1.")
+        if self.weight is not None and not (math.isfinite(self.weight) and self.weight >= 0):
+            raise UsageError(f"weight is {self.weight}, expected a number from 0.")
+
+
+def write_union(directory: Path, union: UnionSettings) -> None:
+    """Write the directory of a union; it names the two linkers and holds neither.
+
+    Raises ModelError where it would replace a directory of something else.
+    """
+    require_replaceable(directory, UNION_KIND, ModelError)
+    with atomic_directory(directory) as target:
+        write_manifest(target, UNION_KIND, UNION_FORMAT_VERSION, {"union": asdict(union)})
+
+
+def read_union(directory: str | Path) -> UnionSettings:
+    """The settings of a union's directory. Raises DataError, ModelError among them, where it is none."""
+    directory = Path(directory)
+    return settings(UnionSettings, directory, read_manifest(directory, UNION_KIND, UNION_FORMAT_VERSION), "union")
 
 
 def saved_template(directory: Path) -> Template | None:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genlink.linkers.base import sparse_bytes
 from genlink.linkers.vectors import MoreScores, best_names
 
 __all__ = ["NGRAM_RANGE", "Ngrams"]
@@ -50,6 +51,11 @@ class Ngrams:
     @cached_property
     def _matrix(self) -> Any:
         return self.vectorizer.transform(self._names)
+
+    @property
+    def nbytes(self) -> int:
+        """What the vectors of the names take in memory."""
+        return sparse_bytes(self._matrix)
 
     def scores(self, texts: Sequence[str]) -> MoreScores:
         """The cosines of texts with any names, the latter by key index."""

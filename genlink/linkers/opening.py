@@ -14,7 +14,7 @@ from genlink.files import has_manifest, read_json
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, Linker
 from genlink.linkers.exact import ExactLinker
-from genlink.linkers.model_directory import DENSE_KIND, KIND
+from genlink.linkers.model_directory import DENSE_KIND, KIND, UNION_KIND, UnionSettings, read_union
 from genlink.linkers.tfidf import TfidfLinker
 from genlink.schema import Prediction
 
@@ -22,9 +22,20 @@ if TYPE_CHECKING:  # torch is for those who ask for a model
     from genlink.decoding import Precision
     from genlink.linkers.dense import DenseLinker, VectorIndex
     from genlink.linkers.search_settings import SearchKind
+    from genlink.linkers.union import UnionLinker
     from genlink.linkers.vectors import VectorPrecision
 
-__all__ = ["LEXICAL", "NAMES", "OpenedLinker", "is_dense", "open_linker", "place_of"]
+__all__ = [
+    "LEXICAL",
+    "NAMES",
+    "OpenedLinker",
+    "is_dense",
+    "is_saved",
+    "open_linker",
+    "open_union",
+    "place_of",
+    "systems_of",
+]
 
 LEXICAL = ("exact", "tfidf")
 # What is a name, and not a place on the disk.
@@ -42,6 +53,11 @@ class OpenedLinker(Linker, Protocol):
 
     def with_kb(self, kb: KnowledgeBase) -> OpenedLinker:
         """The same linker over another dictionary."""
+        ...
+
+    @property
+    def index_bytes(self) -> int:
+        """What it keeps of the names beside the knowledge base: mapped from files, or in memory."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -63,8 +79,9 @@ def open_linker(
 ) -> OpenedLinker:
     """``exact`` or ``tfidf`` over ``kb``, or the linker of a model, over its own dictionary if ``kb`` is None.
 
-    A model is a directory that GenLink wrote or, for a dense linker over ``kb``, one with any encoder, ``minilm`` (the
-    extra of this name) or the name of a published SapBERT or BioSyn.
+    A model is a directory that GenLink wrote (that of a union opens the two linkers that it names) or, for a dense
+    linker over ``kb``, one with any encoder, ``minilm`` (the extra of this name) or the name of a published SapBERT or
+    BioSyn.
 
     ``search``, ``beams``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are settings of a model;
     None leaves them as saved, but that ``exact``, which ranks names, takes the best name for the score of a concept. A
@@ -83,6 +100,12 @@ def open_linker(
                 "models."
             )
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
+    if has_manifest(model, UNION_KIND):
+        if any(setting is not None for setting in (search, beams, precision, index)):
+            raise UsageError(
+                f"{model}: search, beams, precision and index are settings of one linker, and this is a union of two."
+            )
+        return open_union(read_union(model), kb, batch_size=batch_size, device=device, cache=cache)
     if is_dense(model):
         if search is not None or beams is not None:
             raise UsageError(f"{model}: a dense linker compares all names, so it has no search and no beams to set.")
@@ -96,7 +119,7 @@ def open_linker(
         )
     if not has_manifest(model, KIND):
         inner = Path(model) / "model"
-        meant = f"Did you mean {inner}?" if _is_saved(inner) else "Give `exact`, `tfidf` or such a directory."
+        meant = f"Did you mean {inner}?" if is_saved(inner) else "Give `exact`, `tfidf` or such a directory."
         raise UsageError(f"{model}: is no model that genlink train has written. {meant}")
     import torch
 
@@ -120,6 +143,20 @@ def place_of(model: str) -> str | Path:
     """The name of a linker or a published model as it is, and the directory that anything else leads to."""
     directory = locate(model)
     return model if model in NAMES or (model.startswith(_PUBLISHED) and not directory.is_dir()) else directory
+
+
+def is_saved(model: str | Path) -> bool:
+    """Whether it is a directory that GenLink wrote, which has a dictionary of its own."""
+    return any(has_manifest(model, kind) for kind in (KIND, DENSE_KIND, UNION_KIND))
+
+
+def systems_of(model: str) -> list[str]:
+    """What a user has written and, if it is a union, the two linkers that it names."""
+    place = place_of(model)
+    if isinstance(place, str) or not has_manifest(place, UNION_KIND):
+        return [model]
+    union = read_union(place)
+    return [model, union.generator, union.retriever]
 
 
 def is_dense(model: str | Path) -> bool:
@@ -155,6 +192,33 @@ def _open_dense(
     return _moved(linker, device, lambda linker: linker.to(device))
 
 
+def open_union(
+    union: UnionSettings,
+    kb: KnowledgeBase | None,
+    *,
+    batch_size: int | None = None,
+    device: str | None = None,
+    cache: Path | None = None,
+) -> UnionLinker:
+    """The two linkers that a union names, over the generator's own dictionary if ``kb`` is None.
+
+    Raises UsageError and ModelError as ``open_linker`` does, and where the two are of other kinds.
+    """
+    from genlink.linkers.generative import GenerativeLinker
+    from genlink.linkers.union import UnionLinker
+
+    first, second = place_of(union.generator), place_of(union.retriever)
+    if isinstance(first, str) or is_dense(first) or has_manifest(first, UNION_KIND):
+        raise UsageError(f"{union.generator}: is no generative linker. Give the directory of one, with its model.")
+    if has_manifest(second, UNION_KIND):
+        raise UsageError(f"{union.retriever}: is a union already. Give one of the linkers that it names.")
+    generator = open_linker(first, kb, batch_size=batch_size, device=device)
+    assert isinstance(generator, GenerativeLinker)
+    of_model: dict[str, Any] = {} if second in LEXICAL else {"device": device, "batch_size": batch_size}
+    retriever = open_linker(second, generator.kb, **of_model, **({"cache": cache} if is_dense(second) else {}))
+    return UnionLinker(generator, retriever, union)
+
+
 L = TypeVar("L")
 
 
@@ -168,7 +232,3 @@ def _moved(linker: L, device: str, move: Callable[[L], L]) -> L:
             f"the model cannot be moved to --device {device} ({reason}). A GPU needs a PyTorch that is built for it; "
             "cpu always works."
         ) from None
-
-
-def _is_saved(directory: Path) -> bool:
-    return has_manifest(directory, KIND) or has_manifest(directory, DENSE_KIND)

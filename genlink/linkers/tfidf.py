@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from genlink.errors import UsageError
 from genlink.kb import KnowledgeBase
-from genlink.linkers.base import Linkable, as_mentions, rank_names
+from genlink.linkers.base import Linkable, as_mentions, rank_names, sparse_bytes
 from genlink.schema import Candidate, Prediction
 from genlink.text import normalise
 
@@ -72,6 +72,11 @@ class TfidfLinker:
     def with_kb(self, kb: KnowledgeBase) -> TfidfLinker:
         """The same over another dictionary, which is indexed anew."""
         return TfidfLinker(kb, self.ngram_range)
+
+    @property
+    def index_bytes(self) -> int:
+        """What the matrix of the names takes in memory."""
+        return sparse_bytes(self._index[1])
 
     def describe(self) -> dict[str, Any]:
         """Facts for a result file."""

@@ -99,6 +99,12 @@ class NameTrie:
         return len(self.token)
 
     @property
+    def nbytes(self) -> int:
+        """What its arrays take on disk or in memory; of an opened trie with the leaf of each name."""
+        arrays = [self.token, self.shape.blocks, self.shape.extra_children, self.leaf_name]
+        return sum(array.nbytes for array in arrays) + (0 if self._name_leaf is None else self._name_leaf.nbytes)
+
+    @property
     def end_token(self) -> int:
         """The token that ends every name."""
         return int(self.token[0])
