@@ -17,7 +17,7 @@ from genlink.evaluation import read_result
 from genlink.evaluation.plot import drawing
 from genlink.files import sha256
 
-SIZE = (6.0, 4.0)  # inches
+SIZE, WIDE = (6.0, 4.0), (11.0, 5.0)  # inches
 # The rows of the search that are drawn: those compared with `generate` at its best batch size, in fp32.
 SHOWN = ("search, fp32", "search, int8", "search, fp32, trie", "search, int8, trie")
 
@@ -52,11 +52,44 @@ def draw_search(figure: Any, metrics: dict[str, Any]) -> None:
     axes.legend(frameon=False)
 
 
-# Plot: the result file that it is drawn from, and the function that draws its metrics.
-PLOTS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], None]]] = {
-    "docs/images/memory.svg": ("results/memory/index.json", draw_memory),
-    "docs/images/search.svg": ("results/search/shapes.json", draw_search),
+def draw_benchmark(figure: Any, metrics: dict[str, Any]) -> None:
+    """Acc@1 with its interval by resident memory and by the time of a mention, over the first dictionary; numbered."""
+    dictionary = next(iter(metrics)).split(": ", 1)[0]
+    rows = {row.split(": ", 1)[1]: cells for row, cells in metrics.items() if row.startswith(f"{dictionary}: ")}
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, cost, label in zip(panels, ("resident_mb", "ms_single"), ("resident MB", "milliseconds"), strict=True):
+        for number, (name, cells) in enumerate(rows.items(), 1):
+            accuracy = cells["acc@1"]
+            if cost not in cells or not cells[cost]["value"]:
+                continue
+            x, y = cells[cost]["value"], 100 * accuracy["value"]
+            ends = [100 * accuracy[end] if accuracy[end] is not None else y for end in ("low", "high")]
+            color = f"C{(number - 1) % 10}"
+            axes.vlines(x, *ends, color=color, alpha=0.4)
+            axes.plot(x, y, marker="o", color=color, linestyle="none", label=f"{number} {name}")
+            axes.annotate(str(number), (x, y), textcoords="offset points", xytext=(6, 3))
+        axes.set(xscale="log", xlabel=label)
+        axes.grid(True, alpha=0.3)
+    panels[0].set_ylabel(f"Acc@1, {dictionary}")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+
+
+Draw = Callable[[Any, dict[str, Any]], None]
+
+# Plot: the result file that it is drawn from, the function that draws its metrics, and its size.
+PLOTS: dict[str, tuple[str, Draw, tuple[float, float]]] = {
+    "docs/images/memory.svg": ("results/memory/index.json", draw_memory, SIZE),
+    "docs/images/search.svg": ("results/search/shapes.json", draw_search, SIZE),
 }
+
+
+def all_plots(root: Path) -> dict[str, tuple[str, Draw, tuple[float, float]]]:
+    """The plots above, and one for each benchmark that there is a result file of."""
+    found = sorted(path.stem for path in (root / "results" / "benchmark").glob("*.json"))
+    return PLOTS | {
+        f"docs/images/benchmark_{corpus}.svg": (f"results/benchmark/{corpus}.json", draw_benchmark, WIDE)
+        for corpus in found
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,12 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     stale = []
     try:
-        for plot, (result, draw) in PLOTS.items():
+        for plot, (result, draw, size) in all_plots(options.root).items():
             path, data = options.root / plot, options.root / result
             # Other releases of matplotlib draw other bytes: a plot is told by the numbers that it names.
             source = f"{result}, sha256 {sha256(data)}"
             if not options.check:
-                with drawing(path, SIZE, source) as figure:
+                with drawing(path, size, source) as figure:
                     draw(figure, read_result(data)["metrics"])
             elif not path.exists() or source not in path.read_text(encoding="utf-8"):
                 stale.append(plot)

@@ -26,12 +26,14 @@ from experiment_plan import read_plan
 
 import genlink
 from genlink.config import read_recipe
+from genlink.config.benchmark import read_benchmark
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
 PLANS = [ROOT / "configs" / "small" / "angel.yaml"]
+BENCHMARKS = sorted((ROOT / "configs" / "small" / "benchmark").glob("*.yaml"))
 DEVICES = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
-RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {*PLANS, *DEVICES})
+RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {*PLANS, *BENCHMARKS, *DEVICES})
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LIGHT = ("genlink", "genlink.kb", "genlink.corpora", "genlink.trie", "genlink.metrics", "genlink.preprocessing")
 
@@ -95,8 +97,20 @@ def test_a_plan_parses_and_names_its_own_file_and_recipes_that_exist(plan: Path)
         assert recipes <= {name_of(recipe) for recipe in RECIPES}
 
 
-def test_there_are_recipes() -> None:
-    assert RECIPES
+@pytest.mark.parametrize("file", BENCHMARKS, ids=name_of)
+def test_a_benchmark_parses_and_names_its_own_file_and_models_of_recipes_that_exist(file: Path) -> None:
+    config = read_benchmark(file)
+    assert f"genlink benchmark {name_of(file)}" in file.read_text(encoding="utf-8")
+    assert config.results == f"results/benchmark/{file.stem}.json"
+    outputs = {read_recipe(recipe).output for recipe in RECIPES}
+    for linker in config.linkers:
+        if linker.system.startswith("runs/"):
+            assert Path(linker.system).parent.as_posix() in outputs, linker.name
+            assert linker.training == [Path(linker.system).with_name("run.json").as_posix()], linker.name
+
+
+def test_there_are_recipes_and_benchmarks() -> None:
+    assert RECIPES and BENCHMARKS
 
 
 @pytest.mark.parametrize("devices", DEVICES, ids=name_of)
