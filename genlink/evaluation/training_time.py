@@ -23,8 +23,7 @@ def training_minutes(paths: Iterable[str | Path]) -> float:
     answered in a harvest, are found beside their models unless they are among ``paths``; weights from elsewhere count
     nothing, and neither do harvests. Raises DataError where a record is none, or that of an earlier stage is missing.
     """
-    paths = [locate(path) for path in paths]
-    listed = {_output(record): record for record in map(_read, paths)}
+    listed = {_output(record): record for record in (_read(locate(path)) for path in paths)}
     counted: dict[str, float] = {}
     waiting = list(listed.values())
     while waiting:

@@ -214,8 +214,11 @@ def open_union(
         raise UsageError(f"{union.retriever}: is a union already. Give one of the linkers that it names.")
     generator = open_linker(first, kb, batch_size=batch_size, device=device)
     assert isinstance(generator, GenerativeLinker)
-    of_model: dict[str, Any] = {} if second in LEXICAL else {"device": device, "batch_size": batch_size}
-    retriever = open_linker(second, generator.kb, **of_model, **({"cache": cache} if is_dense(second) else {}))
+    if second in LEXICAL:
+        retriever = open_linker(second, generator.kb)
+    else:
+        cache = cache if is_dense(second) else None
+        retriever = open_linker(second, generator.kb, device=device, batch_size=batch_size, cache=cache)
     return UnionLinker(generator, retriever, union)
 
 
