@@ -71,7 +71,7 @@ def draw_benchmark(figure: Any, metrics: dict[str, Any]) -> None:
         axes.set(xscale="log", xlabel=label)
         axes.grid(True, alpha=0.3)
     panels[0].set_ylabel(f"Acc@1, {dictionary}")
-    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
 
 
 Draw = Callable[[Any, dict[str, Any]], None]

@@ -200,6 +200,23 @@ def search_result(root: Path) -> None:
     path.write_text(json.dumps({**dict.fromkeys(keys, ""), "metrics": metrics}), encoding="utf-8")
 
 
+def test_a_plot_of_a_benchmark_is_there_when_its_result_file_is(tmp_path: Path) -> None:
+    memory_result(tmp_path, 0.5)
+    search_result(tmp_path)
+    scores = {"value": 0.75, "low": 0.5, "high": 0.875}
+    costs = {"resident_mb": {"value": 100.0}, "ms_single": {"value": 2.5}}
+    rows = {f"{d}: {name}": {"acc@1": scores, **costs} for d in ("kb", "kb+train") for name in ("exact: a", "SapBERT")}
+    rows["kb: timeless"] = {"acc@1": {**scores, "low": None, "high": None}, **costs, "ms_single": {"value": 0.0}}
+    path = tmp_path / "results" / "benchmark" / "dev.json"
+    path.parent.mkdir(parents=True)
+    keys = ("command", "commit", "created", "versions", "hardware", "data", "seed", "n", "settings")
+    path.write_text(json.dumps({**dict.fromkeys(keys, ""), "metrics": rows}), encoding="utf-8")
+    assert make_plots.main(["--root", str(tmp_path)]) == 0
+    drawn = (tmp_path / "docs" / "images" / "benchmark_dev.svg").read_text(encoding="utf-8")
+    assert re.findall(r">(\d [^<]+)<", drawn) == ["1 exact: a", "2 SapBERT", "3 timeless"]
+    assert "Acc@1, kb<" in drawn and "resident MB" in drawn
+
+
 def test_a_plot_is_drawn_from_its_result_file_and_known_to_be(tmp_path: Path) -> None:
     memory_result(tmp_path, 0.5)
     search_result(tmp_path)

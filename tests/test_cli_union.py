@@ -1,0 +1,131 @@
+"""Unions and benchmarks of models at the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from genlink.cli.app import main
+from genlink.data.tokenizer import train_tokenizer
+from genlink.evaluation import benchmark
+from genlink.kb import KnowledgeBase, load_kb
+from genlink.linkers.bart import fresh_bart
+from genlink.linkers.generative import GenerativeLinker
+from genlink.linkers.model_directory import UnionSettings, read_union
+from genlink.linkers.search_settings import SearchSettings
+from genlink.schema import Concept
+from genlink.templates import Template
+
+DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||gout\n"
+DOCUMENT = (
+    "{i}|t|Asthma and gout.\n{i}|a|Both are common.\n{i}\t0\t6\tAsthma\tDisease\tC2\n{i}\t11\t15\tgout\tDisease\tC3\n\n"
+)
+FILE = """\
+results: result.json
+runs: runs
+corpus: dev.pubtator
+kb: [names.txt]
+presets: [angel]
+sample: 1
+repeats: 1
+linkers:
+  - {name: exact match, system: exact}
+  - {name: choosing, system: choosing}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a dictionary, a corpus and a generator of random weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENLINK_CACHE", str(tmp_path / "cache"))
+    Path("names.txt").write_text(DICTIONARY, encoding="utf-8")
+    Path("dev.pubtator").write_text("".join(DOCUMENT.format(i=i) for i in (1, 2)), encoding="utf-8")
+    save_generator(load_kb("names.txt"), Path("model"))
+    return tmp_path
+
+
+def save_generator(kb: KnowledgeBase, directory: Path) -> None:
+    tokenizer = train_tokenizer([kb.key(i) for i in range(kb.n_keys)], 280, ["START", "END", "is"])
+    model = fresh_bart(tokenizer, width=8, encoder_layers=1, decoder_layers=1, heads=1, max_positions=64, seed=1)
+    template, search = Template(source_tokens=40, prefix_tokens=20), SearchSettings(name_tokens=30)
+    GenerativeLinker(model.eval(), tokenizer, kb, template=template, search=search).save(directory)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["genlink", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_a_union_is_made_scored_and_measured_like_any_linker(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "union", "model", "exact", "--output", "choosing") == 0
+    assert read_union("choosing") == UnionSettings("model", "exact")
+    fused = ["union", "model", "tfidf", "dev.pubtator", "--dictionary", "kb", "--folds", "2", "--output", "fused"]
+    assert run(monkeypatch, *fused, "--result", "fit.json") == 0
+    weight = read_union("fused").weight
+    fit = json.loads(Path("fit.json").read_text())
+    assert fit["settings"]["union"]["weight"] == weight and weight in fit["settings"]["grid"]
+    assert list(fit["metrics"]) == ["weight 0", "cross-fitted", "fitted"]
+    assert "cross-fitted" in capsys.readouterr().out
+    # Exact match gives the generator the right concept and no other to choose from.
+    evaluate = ["evaluate", "choosing", "dev.pubtator", "--dictionary", "kb", "--result", "score.json"]
+    assert run(monkeypatch, *evaluate) == 0
+    assert json.loads(Path("score.json").read_text())["metrics"]["angel"]["acc@1"]["value"] == 1.0
+
+    monkeypatch.setattr(benchmark, "in_fresh_process", lambda work, *arguments: work(*arguments))
+    Path("file.yaml").write_text(FILE, encoding="utf-8")
+    assert run(monkeypatch, "benchmark", "file.yaml") == 0
+    result = json.loads(Path("result.json").read_text())
+    assert [row["acc@1"]["value"] for row in result["metrics"].values()] == [1.0, 1.0]
+    assert result["metrics"]["kb: choosing"]["difference"]["value"] == 0
+    assert result["settings"]["rows"]["choosing"]["dictionaries"]["kb"]["linker"]["kind"] == "union"
+    # A union is another one when a linker that it names is.
+    save_generator(load_kb("names.txt"), Path("model"))
+    capsys.readouterr()
+    assert run(monkeypatch, "benchmark", "file.yaml", "--dry-run") == 0
+    assert capsys.readouterr().out == "exact match, kb: done (exact)\nchoosing, kb: done (choosing)\n"
+    manifest = Path("model", "generation_config.json")
+    manifest.write_text(manifest.read_text() + "\n")
+    assert run(monkeypatch, "benchmark", "file.yaml", "--dry-run") == 0
+    assert "choosing, kb: to run" in capsys.readouterr().out
+
+
+def test_a_model_of_another_dictionary_is_not_set_beside_the_others(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_generator(KnowledgeBase.from_concepts([Concept("C2", ("asthma",))]), Path("other"))
+    monkeypatch.setattr(benchmark, "in_fresh_process", lambda work, *arguments: work(*arguments))
+    Path("file.yaml").write_text(FILE.replace("system: choosing", "system: other"), encoding="utf-8")
+    assert run(monkeypatch, "benchmark", "file.yaml") == 1
+    assert "linker `choosing`: other links to other concepts or names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["tfidf", "exact", "--output", "u"], 2, "tfidf: is no generative linker"),
+        (["gone", "exact", "--output", "u"], 2, "gone: no such model"),
+        (["model", "exact", "--output", "u", "--result", "r.json"], 2, "Without DEV nothing is fitted"),
+        (["model", "exact", "dev.pubtator", "--output", "u"], 2, "Give one with --train"),
+        (["model", "exact", "--output", "model"], 1, "holds other files"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    place: Path,
+    arguments: list[str],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, "union", *arguments) == code
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and said in error
+    assert not Path("u").exists() and not Path("r.json").exists() and Path("model", "model.safetensors").exists()
