@@ -20,11 +20,11 @@ def union(
     retriever: Annotated[
         str, typer.Argument(metavar="RETRIEVER", help="exact, tfidf, minilm, a model directory, or a published name.")
     ],
+    output: Annotated[Path, typer.Option(help="The directory to write.", show_default=False)],
     dev: Annotated[
         Path | None,
         typer.Argument(metavar="[DEV]", help="Documents with gold ids to fit the weight to; without it there is none."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The directory to write.")] = ...,  # type: ignore[assignment]
     candidates: Annotated[int, typer.Option(min=1, help="Ranks of the retriever that are looked at.")] = 20,
     train: Annotated[
         list[Path] | None, typer.Option(help="Training corpus, for the names of kb+train. Repeatable.")

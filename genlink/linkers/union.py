@@ -31,8 +31,8 @@ _SHARE_OF_BATCH = 4
 class Pooled:
     """A concept that one of the two found, by index, with its best name under the generator, by key index.
 
-    ``log_prob``: of that name, in nats. ``similarity``: the retriever's score of the concept; of one that the retriever
-    does not list, the score of the last one that it does, than which it is no more similar; 0 if it lists none.
+    ``log_prob``: of that name, in nats. ``similarity``: the retriever's score of the concept. One that it does not list
+    is no more similar than the last one listed, and has that score; or 0, if fewer are listed than were asked for.
     """
 
     concept: int
@@ -79,7 +79,7 @@ class UnionLinker:
         if self.union.weight is None:
             found = self._retrieved(mentions, progress)
             search = replace(self.generator.search, search="exact", concept_score="best")
-            within = self._restrictions([frozenset(similar) for similar in found])
+            within = self._restrictions([frozenset(similar) for similar, _ in found])
             return self.generator.with_search(search).link(mentions, k, within=within, progress=progress)
         pools = self.pools(mentions, progress=progress)
         return [
@@ -97,7 +97,7 @@ class UnionLinker:
         own = self.generator.link(mentions, search.beams, progress=progress)
         concepts = [
             frozenset(similar).union(self.kb.concept_index(c.concept_id) for c in prediction.candidates)
-            for similar, prediction in zip(found, own, strict=True)
+            for (similar, _), prediction in zip(found, own, strict=True)
         ]
         parts = self._restrictions(concepts)
         whole = replace(
@@ -110,8 +110,7 @@ class UnionLinker:
         k = max([1, *map(len, concepts)])
         results = self.generator.with_search(whole).find(mentions, k, within=parts, progress=progress)
         pools = []
-        for result, similar, part in zip(results, found, parts, strict=True):
-            least = min(similar.values(), default=0.0)
+        for result, (similar, least), part in zip(results, found, parts, strict=True):
             pool: dict[int, Pooled] = {}
             for name in result.names:
                 for concept in concepts_within(self.kb, name.name, part.concepts):
@@ -125,12 +124,15 @@ class UnionLinker:
         scored = ((p.concept, p.key, p.log_prob + weight * p.similarity) for p in pool)
         return rank_scored(self.kb, scored, k, {key for key in keys if keys.count(key) > 1})
 
-    def _retrieved(self, mentions: Sequence[Mention], progress: bool) -> list[dict[int, float]]:
-        """The concepts that the retriever finds, by index, with their scores."""
-        return [
-            {self.kb.concept_index(c.concept_id): c.score for c in prediction.candidates}
-            for prediction in self.retriever.link(mentions, self.union.candidates, progress=progress)
-        ]
+    def _retrieved(self, mentions: Sequence[Mention], progress: bool) -> list[tuple[dict[int, float], float]]:
+        """The concepts that the retriever finds, by index, with their scores; and the similarity of all others."""
+        found = []
+        for prediction in self.retriever.link(mentions, self.union.candidates, progress=progress):
+            candidates = prediction.candidates
+            similar = {self.kb.concept_index(candidate.concept_id): candidate.score for candidate in candidates}
+            is_cut = bool(candidates) and candidates[-1].rank == self.union.candidates
+            found.append((similar, min([*similar.values(), *([] if is_cut else [0.0])])))
+        return found
 
     def _restrictions(self, concepts: Sequence[frozenset[int]]) -> list[Restriction]:
         """A restriction for each mention; equal ones are one, so that mentions that read alike are searched once."""

@@ -240,7 +240,9 @@ def test_bad_input_is_one_line_and_nothing_is_measured(
 
 
 def test_unlabelled_mentions_cannot_be_scored(bench: Benchmark, file: Path, data: Path) -> None:
-    (data / "plain.jsonl").write_text('{"id": "1", "text": "gout", "mentions": [{"start": 0, "end": 4}]}\n')
+    (data / "plain.jsonl").write_text(
+        '{"id": "1", "text": "gout", "mentions": [{"id": "0", "spans": [[0, 4]], "text": "gout"}]}\n'
+    )
     with pytest.raises(CorpusError, match="no mention has a gold concept"):
         opened(file, corpus="data/plain.jsonl").run()
 

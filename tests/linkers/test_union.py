@@ -82,13 +82,15 @@ def test_the_generator_chooses_the_most_probable_of_the_candidates(linker, log_p
         assert concepts(linker, prediction)[:1] == best_first(among)[:1]
 
 
-def test_a_fused_score_is_the_sum_for_every_candidate_of_either(linker, log_probs) -> None:
+@pytest.mark.parametrize("candidates", [20, 2])
+def test_a_fused_score_is_the_sum_for_every_candidate_of_either(linker, log_probs, candidates) -> None:
     weight = 7.0
     own = linker.link(ASKED, linker.search.beams)
-    fused = union(linker, weight).link(ASKED, k=ALL)
+    fused = union(linker, weight, candidates).link(ASKED, k=ALL)
     for prediction, mine, similar, table in zip(fused, own, SIMILAR, log_probs, strict=True):
-        similarity = dict(similar)
-        least = min(similarity.values(), default=0.0)
+        similarity = dict(similar[:candidates])
+        # Where the list was cut, others are as similar as its last; where it was not, the retriever knows no others.
+        least = min(similarity.values()) if len(similarity) == candidates else 0.0
         wanted = {*similarity, *concepts(linker, mine)}
         expected = {c: table[c] + weight * similarity.get(c, least) for c in wanted}
         found = {linker.kb.concept_index(c.concept_id): c.score for c in prediction.candidates}
@@ -130,7 +132,7 @@ def test_no_more_is_listed_than_is_asked_for_or_found(linker) -> None:
 
 def test_concepts_of_one_name_share_a_rank_and_are_marked(linker, small_kb) -> None:
     key = small_kb.key_index("SF")
-    pool = [Pooled(3, key, -1.0, 0.5), Pooled(4, key, -1.0, 0.5), Pooled(1, 0, -1.5, 0.9)]
+    pool = [Pooled(3, key, -1.0, 0.5), Pooled(4, key, -1.0, 0.5), Pooled(1, small_kb.concept_keys(1)[0], -1.5, 0.9)]
     ranked = union(linker).ranked(pool, 1.0, 5)
     assert [(c.rank, c.ambiguous, c.score) for c in ranked] == [(1, True, -0.5), (1, True, -0.5), (2, False, -0.6)]
     assert [c.rank for c in union(linker).ranked(pool, 10.0, 1)] == [1]
