@@ -114,9 +114,12 @@ def measure(work: Measurement) -> None:
 
 def draw_sample(mentions: Sequence[Mention], n: int, seed: int) -> list[Mention]:
     """``n`` mentions, or as many as there are, no two of one surface, in their order: repeats cost linkers nothing."""
-    first = list({mention.surface: mention for mention in reversed(mentions)}.values())[::-1]
-    chosen = np.random.default_rng(seed).permutation(len(first))[:n]
-    return [first[i] for i in sorted(chosen.tolist())]
+    first: dict[str, Mention] = {}
+    for mention in mentions:
+        first.setdefault(mention.surface, mention)
+    distinct = list(first.values())
+    chosen = np.random.default_rng(seed).permutation(len(distinct))[:n]
+    return [distinct[i] for i in sorted(chosen.tolist())]
 
 
 def cpu_milliseconds(
