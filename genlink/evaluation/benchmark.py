@@ -113,16 +113,15 @@ class Benchmark:
         for unit in self.units:
             name = unit.linker.name
             try:
+                if (state := self.state(unit)) != "done":
+                    not_run.append(f"{name}, {unit.dictionary} ({state})")
+                    continue
                 if unit.linker.training:
                     minutes[name] = round(training_minutes(unit.linker.training), 2)
-                state = self.state(unit)
             except GenLinkError as error:  # a row that cannot be shown does not hide the others
                 not_run.append(f"{name}, {unit.dictionary} ({error})")
-                continue
-            if state == "done":
-                done.append(unit)
             else:
-                not_run.append(f"{name}, {unit.dictionary} ({state})")
+                done.append(unit)
         metrics: dict[str, dict[str, Estimate | float]] = {}
         rows: dict[str, dict[str, Any]] = {}
         versions: dict[str, str] = {}

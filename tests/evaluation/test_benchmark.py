@@ -180,6 +180,7 @@ def test_minutes_of_training_are_read_and_one_that_cannot_be_read_does_not_hide_
         {"name": "exact match", "system": "exact", "training": ["a.json"]},
         {"name": "TF-IDF", "system": "tfidf", "training": ["b.json"]},
     ]
+    opened(file, linkers=[linkers[0], {**linkers[1], "training": []}]).run()
     result = opened(file, linkers=linkers).run(only=["exact match"])
     assert result["metrics"]["kb: exact match"]["training_minutes"]["value"] == 90 * 2 / 60
     assert [missing.split(" (")[0] for missing in result["settings"]["not_run"]] == ["TF-IDF, kb", "TF-IDF, kb+train"]

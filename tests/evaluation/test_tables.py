@@ -110,7 +110,7 @@ def test_a_result_file_of_plain_numbers_is_not_lost_behind_another(tmp_path):
     for name in ("build", "open"):
         write_record(tmp_path / "kb" / f"{name}.json", {"columns": ["n"]}, {name: {"n": {"value": 1}}})
     with pytest.raises(
-        DataError, match="2 result files, but one of plain numbers or of an experiment is a table by itself"
+        DataError, match="2 result files, but one of plain numbers, of an experiment or of a benchmark is a table"
     ):
         render_table(tmp_path / "kb")
     assert "| open | 1 |" in render_table(tmp_path / "kb" / "open")
