@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import genlink
 from genlink import Calibration, corpora, evaluation, metrics
-from genlink.config import HarvestConfig, PreferenceConfig, TrainConfig
+from genlink.config import EncoderConfig, HarvestConfig, PreferenceConfig, TrainConfig
 from genlink.corpora import load_corpus
 from genlink.data.answers import AnswerList, read_answers, write_answers
 from genlink.data.decisions import Decisions
@@ -150,9 +150,9 @@ def recipe_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("page", ["data", "evaluation", "papers", "preprocessing", "training"])
 def test_recipe_keys_that_are_named_exist(page: str) -> None:
-    sections = "|".join(TrainConfig.model_fields)
+    sections = "|".join({**TrainConfig.model_fields, **EncoderConfig.model_fields})
     named = set(re.findall(rf"`((?:{sections})\.\w+)`", text_of(page)))
-    assert named <= set(recipe_keys(TrainConfig))
+    assert named <= {*recipe_keys(TrainConfig), *recipe_keys(EncoderConfig)}
     assert named or page == "evaluation"
 
 
