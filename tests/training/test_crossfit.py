@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from preference_runs import dies, files, same, weights
 
@@ -154,6 +155,28 @@ def test_models_of_a_dry_run_are_not_taken_for_those_of_the_whole_recipe(crossfi
     assert json.loads((tmp_path / "folds/1-of-2/run.json").read_text())["settings"]["run"]["step"] == 3
     stages.run_stage(crossfit(tmp_path / "dry"), max_steps=1, overwrite=True)  # longer ones do
     assert trained == ["dry", "0-of-2", "1-of-2", "0-of-2", "1-of-2", "dry"]
+
+
+def test_models_of_folds_of_another_start_are_no_longer_those_of_the_recipe(
+    crossfit, start, tmp_path, trained, make_linker
+):
+    shutil.copytree(start, tmp_path / "start")
+    begun = {"model": {"checkpoint": str(tmp_path / "start"), "dropout": 0.1}}
+    harvest_stage(crossfit(tmp_path / "a", **begun))
+    harvest_stage(crossfit(tmp_path / "b", **begun))
+    linker = make_linker()
+    with torch.no_grad():
+        linker.model.lm_head.weight.mul_(1.5)
+    linker.save(tmp_path / "start")
+    weights_path = tmp_path / "start" / "model.safetensors"
+    with pytest.raises(UsageError, match=f"0-of-2: was begun with other contents of {weights_path}. Go back to that"):
+        harvest_stage(crossfit(tmp_path / "c", **begun))
+    assert trained == ["0-of-2", "1-of-2"]
+    stages.run_stage(crossfit(tmp_path / "a", **begun), overwrite=True)
+    assert trained[2:] == ["a", "0-of-2", "1-of-2"]
+    # What the earlier models of the folds have answered is not taken for the answers of these.
+    with pytest.raises(UsageError, match=f"b: was begun with other contents of {tmp_path}/folds/0-of-2/model/"):
+        harvest_stage(crossfit(tmp_path / "b", **begun), resume=True)
 
 
 def test_a_fold_whose_training_was_interrupted_goes_on(crossfit, tmp_path, monkeypatch, trained):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_harvest_alone_is_what_the_stage_goes_on_with(preference, kb, tmp_path
     run_stage(preference(tmp_path / "at once"))
     config = preference(tmp_path / "reviewed")
     review = harvest_stage(config)
-    assert files(tmp_path / "reviewed") == ["config.json", "round-1"]
+    assert files(tmp_path / "reviewed") == ["config.json", "round-1", "run.json"]
     assert files(tmp_path / "reviewed" / "round-1") == ["answers.jsonl"]
     lists = read_answers(tmp_path / "reviewed" / "round-1" / "answers.jsonl", kb)
     assert review.counts == count_answers(lists)
@@ -190,6 +191,37 @@ def test_a_run_is_not_resumed_under_another_recipe(preference, tmp_path, section
         run_stage(preference(tmp_path, **{"preference": {"loss": "marginal"}, **sections}), resume=True)
     message = f"{tmp_path}: was begun with {change}. Go back to that, or start anew with --overwrite."
     assert str(caught.value) == message
+
+
+def test_a_run_is_not_resumed_after_what_it_reads_has_changed(preference, write_corpus, start, dictionary, tmp_path):
+    files_read = {"corpus": tmp_path / "c.pubtator", "dev": tmp_path / "d.pubtator", "kb": tmp_path / "kb.txt"}
+    shutil.copy(write_corpus("mine", ("silver fevers", "D1"), ("moth lungs", "D3")), files_read["corpus"])
+    shutil.copy(files_read["corpus"], files_read["dev"])
+    shutil.copy(dictionary, files_read["kb"])
+    shutil.copytree(start, tmp_path / "start")
+    config = preference(
+        tmp_path / "run",
+        knowledge_base=[str(files_read["kb"])],
+        corpus={"train": [str(files_read["corpus"])]},
+        dev={"corpus": str(files_read["dev"])},
+        model={"checkpoint": str(tmp_path / "start"), "dropout": 0.1},
+    )
+    harvest_stage(config)
+    begun = (tmp_path / "run" / "run.json").read_bytes()
+    for path in (*files_read.values(), tmp_path / "start" / "model.safetensors"):
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n")
+        for carry_out in (harvest_stage, run_stage):
+            with pytest.raises(UsageError) as caught:
+                carry_out(config, resume=True)
+            problem = f"{tmp_path / 'run'}: was begun with other contents of {path}. "
+            assert str(caught.value) == problem + "Go back to that, or start anew with --overwrite."
+        path.write_bytes(before)
+    assert harvest_stage(config, resume=True).counts.lists == 2
+    assert (tmp_path / "run" / "run.json").read_bytes() == begun
+    # One that was begun before it was recorded what is read.
+    (tmp_path / "run" / "run.json").unlink()
+    assert run_stage(config, resume=True).step == 4
 
 
 def test_how_a_run_is_scored_and_cut_up_may_change(preference, dev_corpus, tmp_path):
