@@ -170,11 +170,15 @@ class HarvestConfig(Strict):
     """crossfit: fine-tune them for so many steps instead of the recipe's: they need not be good, only honest."""
     fold_models: str | None = None
     """crossfit: the directory that keeps them; folds in the output when left out."""
+    training_names: bool = False
+    """crossfit: the mentions of the other folds count as names of their concepts, as in a dictionary kb+train."""
 
     @model_validator(mode="after")
     def _crossfit_has_a_recipe(self) -> HarvestConfig:
         if (self.source == "crossfit") != (self.finetune is not None):
             raise ValueError("source crossfit, and no other, needs finetune: the recipe of its models")
+        if self.training_names and self.source != "crossfit":
+            raise ValueError("training_names needs source crossfit: elsewhere a mention would find its own text")
         return self
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import experiment_units
 import pytest
 import run_experiment
 import yaml
@@ -74,12 +75,16 @@ def begin(unit: Unit, environment: dict[str, str], lock: int) -> Ended:
     if Path("broken").exists() and output in Path("broken").read_text().split():
         unit.log.write_text("at work\n 10%\r 20%\rerror: the disk is full\n\n")
         return Ended(1)
-    facts: dict[str, Any] = {"command": ["genlink", *words], "data": [], "settings": {}, "metrics": {}}
+    facts: dict[str, Any] = {"command": ["genlink", *words], "settings": {}, "metrics": {}}
     if words[0] == "train":
         config = read_train_config(words[1], [b for a, b in itertools.pairwise(words) if a == "--set"])
+        start = Path(config.model.checkpoint) / "model.safetensors" if config.model.checkpoint else None
+        weights = f"{start.read_text() if start else 'fresh'}, {config.seed}, {config.optimiser.steps}"
+        (Path(output) / "model").mkdir(parents=True, exist_ok=True)
+        (Path(output) / "model" / "model.safetensors").write_text(weights)
         write_json(Path(output) / "config.json", config.model_dump())
         write_json(Path(output) / "skill.json", 2 * config.seed + config.optimiser.steps)
-        write_result(Path(output) / "run.json", seed=config.seed, n=1, **facts)
+        write_result(Path(output) / "run.json", seed=config.seed, n=1, data=[start] if start else [], **facts)
     else:
         skill = Path(words[1]).parent / "skill.json"
         right = (json.loads(skill.read_text()) if skill.exists() else 1) + (value(words, "--dictionary") == "kb+train")
@@ -89,7 +94,8 @@ def begin(unit: Unit, environment: dict[str, str], lock: int) -> Ended:
             PredictionRecord(str(i // 2), str(i), "a", "a", gold, gold, (answer,)) for i, answer in enumerate(answers)
         ]
         write_predictions(output, records)
-        write_result(value(words, "--result"), seed=0, n=12, **facts)
+        models = [words[1]] if Path(words[1]).exists() else []
+        write_result(value(words, "--result"), seed=0, n=12, data=models, **facts)
     return Ended(0)
 
 
@@ -229,10 +235,10 @@ def test_a_run_that_was_broken_off_goes_on_and_one_of_another_recipe_starts_anew
 def test_what_was_made_from_a_model_is_made_anew_with_it(work: Path, run: Run) -> None:
     assert run() == 0
     calls(work)
-    for path in (work / "runs").rglob("*.json"):  # made yesterday
-        text = path.read_text()
-        if '"created"' in text:
-            path.write_text(json.dumps({**json.loads(text), "created": "2000-01-01T00:00:00+00:00"}))
+    # Trained once more, to the same weights: nothing else is made anew.
+    (work / "runs/shared/a-model/seed-1/1/run.json").unlink()
+    assert run() == 0
+    assert outputs(calls(work)) == ["shared/a-model/seed-1/1"]
     plan = of_row("a model", train=[{"recipe": "recipe.yaml", "set": ["optimiser.steps=4"]}], seeds=[0, 1])
     assert run("--seeds", "1", plan=plan) == 0
     assert set(outputs(calls(work))) == {*seed_outputs(1, "a-model"), *seed_outputs(1, "more")}
@@ -240,6 +246,23 @@ def test_what_was_made_from_a_model_is_made_anew_with_it(work: Path, run: Run) -
     plan = {**plan, "corpora": {**PLAN["corpora"], "one": {**CORPUS, "types": ["Disease"]}}}
     assert run("--row", "a model", "--seeds", "1", plan=plan) == 0
     assert set(outputs(calls(work))) == set(seed_outputs(1, "a-model")[1:])
+
+
+def test_what_does_not_say_which_model_it_was_made_from_is_taken_as_it_is(
+    work: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 0
+    calls(work)
+    for path in (work / "runs").rglob("*.json"):
+        record = json.loads(path.read_text())
+        if isinstance(record, dict) and "data" in record:
+            path.write_text(json.dumps({**record, "data": []}))
+    for seed in (0, 1):
+        (work / f"runs/shared/a-model/seed-{seed}/1/model/model.safetensors").write_text("others")
+    experiment_units._say_trusted.cache_clear()
+    assert run() == 0
+    assert calls(work) == []
+    assert capsys.readouterr().err.count("do not record the weights") == 1
 
 
 def test_a_stage_is_shared_by_all_that_do_not_change_it(work: Path, run: Run) -> None:

@@ -10,14 +10,18 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from genlink.config import TrainConfig
+from genlink.config import HarvestConfig, TrainConfig
+from genlink.data_paths import display, locate
 from genlink.errors import UsageError
 from genlink.evaluation.results import result_record
-from genlink.files import read_json, write_json
+from genlink.files import read_json, sha256, write_json
 from genlink.linkers.generative import GenerativeLinker
 from genlink.training.loop import Run
+from genlink.training.sources import fold_directory
 
-__all__ = ["check_recipe", "claim", "recipe_change", "refuse_to_mix", "run_record"]
+__all__ = ["begin_record", "check_recipe", "claim", "recipe_change", "refuse_to_mix"]
+
+WEIGHTS = "model.safetensors"
 
 
 def refuse_to_mix(output: Path) -> None:
@@ -28,13 +32,16 @@ def refuse_to_mix(output: Path) -> None:
 
 
 def check_recipe(output: Path, config: TrainConfig) -> None:
-    """Refuse to go on with a run of another recipe."""
+    """Refuse to go on with a run of another recipe, or of files that have changed since."""
     if change := recipe_change(output, config):
         raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
 
 
 def recipe_change(output: Path, config: TrainConfig) -> str | None:
-    """What a run was begun with that the recipe says otherwise; None if nothing is, or no run was begun there."""
+    """What a run was begun with that is otherwise now; None if nothing is, or no run was begun there.
+
+    That is a key of the recipe, or the contents of a file that the run records to have read.
+    """
     if not (output / "config.json").exists():
         return None
     try:  # as a recipe: one written before a key was there had its default
@@ -44,7 +51,31 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
     if difference := begun.first_difference(config):
         key, then, now = difference
         return f"{key} {then}, the recipe now has {now}"
+    return _data_change(output, config)
+
+
+def _data_change(output: Path, config: TrainConfig) -> str | None:
+    if not (output / "run.json").exists():
+        return None
+    recorded: dict[str, set[str]] = {}  # of paths elsewhere only the last part is recorded, which several may share
+    for entry in read_json(output / "run.json")["data"]:
+        recorded.setdefault(entry["path"], set()).add(entry["sha256"])
+    for path in _files_read(config):
+        digests = recorded.get(display(path))
+        if digests and locate(path).exists() and sha256(locate(path)) not in digests:
+            return f"other contents of {path}"
     return None
+
+
+def _files_read(config: TrainConfig) -> list[str]:
+    """Everything that a run reads, of models the weights: names that lead to no file are downloaded, and left out."""
+    corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
+    harvest, preference = config.harvest or HarvestConfig(), config.preference
+    models = [config.model.checkpoint, preference.reference if preference else None]
+    if harvest.source == "crossfit":
+        models += [str(fold_directory(config, fold) / "model") for fold in range(harvest.folds)]
+    weights = [str(Path(model) / WEIGHTS) for model in models if model and (locate(model) / WEIGHTS).exists()]
+    return list(dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora, *weights]))
 
 
 def claim(output: Path, config: TrainConfig, overwrite: bool, accelerator: Accelerator) -> None:
@@ -67,12 +98,13 @@ def _remove_run(output: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def run_record(config: TrainConfig, linker: GenerativeLinker, processes: int) -> dict[str, Any]:
+def begin_record(
+    config: TrainConfig, linker: GenerativeLinker, processes: int, *, resume: bool = False
+) -> dict[str, Any]:
     """A result file of a run as it begins: recipe, data, code. Its dev score steers it, and so is no result."""
-    corpora = [*(config.corpus.train if config.corpus else ()), *([config.dev.corpus] if config.dev else ())]
-    return result_record(
+    record = result_record(
         command=sys.argv,
-        data=dict.fromkeys([*config.knowledge_base, *config.pairs.sources, *corpora]),
+        data=_files_read(config),
         seed=config.seed,
         n=0,
         settings={
@@ -84,3 +116,8 @@ def run_record(config: TrainConfig, linker: GenerativeLinker, processes: int) ->
         },
         metrics={},
     )
+    path = Path(config.output) / "run.json"
+    if resume and path.exists():  # what began the run stands for all of it
+        begun = read_json(path)
+        record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
+    return record

@@ -62,6 +62,11 @@ class PreferenceStage:
     accelerator: Accelerator
     max_steps: int | None
 
+    @property
+    def gold_names(self) -> KnowledgeBase:
+        """Where lists without a right name get one from: not training names, of which the mention's own is nearest."""
+        return self.linker.kb if self.searched.kb.is_overlay_of(self.linker.kb) else self.searched.kb
+
     def folder(self, number: int) -> Path:
         """Where everything of a round lies."""
         return Path(self.config.output) / f"round-{number}"
@@ -95,7 +100,7 @@ def prepare_rounds(
 def harvest_first(stage: PreferenceStage) -> HarvestReview:
     """Carry out the harvest of the first round alone, for review; one that is there is only read."""
     lists = stage.harvest(1, _answers(stage.folder(1)))
-    return review_harvest(lists, stage.searched.kb, stage.preference)
+    return review_harvest(lists, stage.gold_names, stage.preference)
 
 
 def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, resume: bool) -> Run:
@@ -176,10 +181,10 @@ def _answers(folder: Path) -> Path:
 def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
     """Harvest, and train on what was harvested; a record of both."""
     config, preference, accelerator = stage.config, stage.preference, stage.accelerator
-    folder, encoding, kb = stage.folder(number), stage.searched.encoding, stage.searched.kb
+    folder, encoding = stage.folder(number), stage.searched.encoding
     trie = stage.searched.trie if config.objective == "trie" else None
     harvested = stage.harvest(number, _answers(folder))
-    lists = learnable(harvested, kb, preference)
+    lists = learnable(harvested, stage.gold_names, preference)
     check_learnable(harvested, lists, str(_answers(folder)))
     counts, learnt = count_answers(harvested), count_learnt(harvested, lists, preference)
     announce(

@@ -15,8 +15,10 @@ from genlink.data.answers import AnswerList
 from genlink.data.neighbours import OtherNames
 from genlink.data_paths import locate
 from genlink.errors import UsageError
+from genlink.evaluation import training_names
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
+from genlink.schema import Mention
 from genlink.training.harvest import (
     Query,
     answer_queries,
@@ -86,12 +88,15 @@ def prepare_source(
         return searched, from_corpus
 
     fold_of = folds(mentions, settings.folds)
-    parts = [
-        mention_queries(
-            [m for m, f in zip(mentions, fold_of, strict=True) if f == fold], linker, f"{corpus}, fold {fold}"
-        )
-        for fold in range(settings.folds)
-    ]
+    dealt = [[m for m, f in zip(mentions, fold_of, strict=True) if f == fold] for fold in range(settings.folds)]
+    parts = [mention_queries(part, linker, f"{corpus}, fold {fold}") for fold, part in enumerate(dealt)]
+
+    def over_names(answering: GenerativeLinker, of: Sequence[Mention]) -> GenerativeLinker:
+        if not settings.training_names:
+            return answering
+        return answering.with_kb(linker.kb.overlay(training_names(of, linker.kb)))
+
+    searched = over_names(linker, mentions)
 
     def from_folds(_: int, path: Path) -> list[AnswerList]:
         opened: dict[int, GenerativeLinker] = {}
@@ -102,10 +107,12 @@ def prepare_source(
                 directory = fold_directory(config, fold) / "model"
                 other = GenerativeLinker.load(directory)
                 check_kin(other, linker, str(directory))
-                opened[fold] = with_beams(linker.with_model(other.model.to(accelerator.device)))
+                # No name of the fold itself: asked for, a mention would find its own text.
+                seen = [m for number, part in enumerate(dealt) if number != fold for m in part]
+                opened[fold] = with_beams(over_names(linker.with_model(other.model.to(accelerator.device)), seen))
             return answer_queries(opened[fold], queries, settings.k)
 
-        return harvest(path, parts, answer, linker.kb, accelerator)
+        return harvest(path, parts, answer, searched.kb, accelerator)
 
     return searched, from_folds
 

@@ -37,7 +37,7 @@ from genlink.training.materials import (
     trie_of_targets,
     wanted_template,
 )
-from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_record
+from genlink.training.outputs import begin_record, check_recipe, claim, recipe_change, refuse_to_mix
 from genlink.training.rounds import carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
 from genlink.training.sources import fold_directory, fold_recipe
@@ -71,10 +71,7 @@ def run_stage(
         carry_out = _prepare_likelihood(config, ready, max_steps)
     # An earlier run is deleted only now that all that this one reads was found.
     claim(output, config, overwrite, accelerator)
-    record = run_record(config, ready.linker, accelerator.num_processes)
-    if resume and (output / "run.json").exists():  # what began the run stands for all of it
-        begun = read_json(output / "run.json")
-        record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
+    record = begin_record(config, ready.linker, accelerator.num_processes, resume=resume)
     if accelerator.is_main_process:
         write_json(output / "run.json", record)
     run = carry_out(resume)
@@ -99,7 +96,10 @@ def harvest_stage(config: TrainConfig, *, resume: bool = False, overwrite: bool 
         raise UsageError(f"stage {config.stage} harvests nothing: give the recipe of a preference stage.")
     ready = _ready(config, resume=resume, overwrite=overwrite)
     stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator)
-    claim(Path(config.output), config, overwrite, ready.accelerator)
+    output, accelerator = Path(config.output), ready.accelerator
+    claim(output, config, overwrite, accelerator)
+    if accelerator.is_main_process and not (resume and (output / "run.json").exists()):
+        write_json(output / "run.json", begin_record(config, ready.linker, accelerator.num_processes))
     return harvest_first(stage)
 
 
