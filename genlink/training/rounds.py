@@ -67,6 +67,11 @@ class PreferenceStage:
         """Where lists without a right name get one from: not training names, of which the mention's own is nearest."""
         return self.linker.kb if self.searched.kb.is_overlay_of(self.linker.kb) else self.searched.kb
 
+    def to_device(self) -> None:
+        """Move the models to the device: not before models of folds were trained there."""
+        for model in filter(None, (self.linker.model, self.reference)):
+            model.to(self.accelerator.device)
+
     def folder(self, number: int) -> Path:
         """Where everything of a round lies."""
         return Path(self.config.output) / f"round-{number}"
@@ -86,12 +91,11 @@ def prepare_rounds(
     """
     preference = config.preference or PreferenceConfig()
     searched, harvest = prepare_source(config, linker, names, accelerator)
-    linker.model.to(accelerator.device)
     reference = None
     if preference.reference is not None:
         other = GenerativeLinker.load(locate(preference.reference))
         check_kin(other, linker, preference.reference)
-        reference = other.model.to(accelerator.device)
+        reference = other.model
     elif preference.loss == "dpo" and not preference.refresh_reference:
         reference = copy.deepcopy(linker.model)
     return PreferenceStage(config, preference, linker, searched, harvest, reference, accelerator, max_steps)
@@ -99,6 +103,7 @@ def prepare_rounds(
 
 def harvest_first(stage: PreferenceStage) -> HarvestReview:
     """Carry out the harvest of the first round alone, for review; one that is there is only read."""
+    stage.to_device()
     lists = stage.harvest(1, _answers(stage.folder(1)))
     return review_harvest(lists, stage.gold_names, stage.preference)
 
@@ -112,6 +117,7 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
     dev, output, accelerator = stage.config.dev, Path(stage.config.output), stage.accelerator
     total = Run()
     scores: list[dict[str, object]] = []
+    stage.to_device()
     for number in range(stage.preference.rounds + 1):
         folder = stage.folder(number)
         is_finished = resume and (folder / "round.json").exists()
