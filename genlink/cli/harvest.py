@@ -54,9 +54,11 @@ def _print_review(review: HarvestReview) -> None:
     ):
         counts.add_row(fact, f"{count:,}")
     policies = list(next(iter(review.pairs.values())))
-    left = Table("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies), box=None, pad_edge=False)
+    headings = ("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies), "too long")
+    left = Table(*headings, box=None, pad_edge=False)
     for choice, lists in review.lists.items():
-        left.add_row(choice, f"{lists:,}", *(f"{review.pairs[choice][policy]:,}" for policy in policies))
+        of_policies = (f"{review.pairs[choice][policy]:,}" for policy in policies)
+        left.add_row(choice, f"{lists:,}", *of_policies, f"{review.too_long[choice]:,}")
     for table in (counts, left):
         for column in table.columns[1:]:
             column.justify = "right"

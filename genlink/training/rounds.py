@@ -33,7 +33,7 @@ from genlink.errors import UsageError
 from genlink.files import atomic_file, read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
-from genlink.training.lists import HarvestReview, check_learnable, count_learnt, learnable, review_harvest
+from genlink.training.lists import HarvestReview, check_learnable, learnable, review_harvest
 from genlink.training.loop import Run, announce, train
 from genlink.training.preferences import PreferenceLoss
 from genlink.training.reference import check_kin, with_reference
@@ -105,7 +105,8 @@ def harvest_first(stage: PreferenceStage) -> HarvestReview:
     """Carry out the harvest of the first round alone, for review; one that is there is only read."""
     stage.to_device()
     lists = stage.harvest(1, _answers(stage.folder(1)))
-    return review_harvest(lists, stage.gold_names, stage.preference)
+    encoding, target_tokens = stage.searched.encoding, stage.config.target_tokens
+    return review_harvest(lists, stage.gold_names, encoding, target_tokens, stage.preference)
 
 
 def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, resume: bool) -> Run:
@@ -190,16 +191,17 @@ def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
     folder, encoding = stage.folder(number), stage.searched.encoding
     trie = stage.searched.trie if config.objective == "trie" else None
     harvested = stage.harvest(number, _answers(folder))
-    lists = learnable(harvested, stage.gold_names, preference)
+    lists, learnt = learnable(harvested, stage.gold_names, encoding, config.target_tokens, preference)
     check_learnable(harvested, lists, str(_answers(folder)))
-    counts, learnt = count_answers(harvested), count_learnt(harvested, lists, preference)
+    counts = count_answers(harvested)
     announce(
         accelerator,
         f"round {number}: {counts.lists:,} lists for {counts.mentions:,} questions; the first name is right in "
         f"{counts.first_right:,}, none in {counts.none_right:,}, none wrong in {counts.none_wrong:,}; learning from "
-        f"{learnt.lists:,} lists with {learnt.pairs:,} pairs",
+        f"{learnt.lists:,} lists with {learnt.pairs:,} pairs"
+        + (f", without {learnt.too_long:,} names of more than target_tokens tokens" if learnt.too_long else ""),
     )
-    examples = preference_examples(lists, encoding, config.target_tokens, preference.pairs)
+    examples = preference_examples(lists, encoding, preference.pairs)
     if preference.loss == "dpo":
         reference = stage.reference if stage.reference is not None else stage.linker.model
         kept = folder / "reference.safetensors"
