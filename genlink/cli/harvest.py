@@ -32,10 +32,15 @@ def harvest(
       genlink harvest configs/small/ncbi_disease/preference.yaml --resume
       genlink harvest configs/small/ncbi_disease/preference.yaml --set harvest.k=10 --output runs/k10
     """
+    from accelerate import PartialState
+
     from genlink.training.stages import harvest_stage
 
     config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
-    _print_review(harvest_stage(config, resume=resume, overwrite=overwrite))
+    review = harvest_stage(config, resume=resume, overwrite=overwrite)
+    if not PartialState().is_main_process:
+        return
+    _print_review(review)
     typer.echo(f"{config.output}/round-1/answers.jsonl: go on with genlink train {recipe} --resume", err=True)
 
 
