@@ -25,7 +25,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
 from genlink.training.lists import HarvestReview
-from genlink.training.loop import Run, train
+from genlink.training.loop import Run, shares, train
 from genlink.training.materials import (
     compare_objectives,
     load_or_make,
@@ -116,6 +116,8 @@ class _Ready:
 def _ready(config: TrainConfig, *, resume: bool, overwrite: bool) -> _Ready:
     accelerator = Accelerator(mixed_precision=precision_word(config.precision), cpu=not torch.cuda.is_available())
     check_sharding(accelerator)
+    optimiser = config.optimiser
+    shares(range(optimiser.batch_size), accelerator.num_processes, 0, optimiser.micro_batch_size)  # or an error
     if resume:
         check_recipe(Path(config.output), config)
     elif not overwrite:
