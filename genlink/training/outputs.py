@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from filelock import FileLock, Timeout
 
-from genlink.config import HarvestConfig, TrainConfig
+from genlink.config import DevConfig, HarvestConfig, TrainConfig
 from genlink.data_paths import display, locate
 from genlink.errors import UsageError
 from genlink.evaluation.results import result_record
@@ -83,10 +83,22 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
         begun = TrainConfig.model_validate(read_json(output / "config.json"))
     except ValueError:
         return "a recipe that this version cannot read"
-    if difference := begun.first_difference(config):
+    difference = begun.first_difference(config)
+    if difference is None and (output / "round-0" / "round.json").exists():  # scores of rounds are compared
+        difference = _dev_difference(begun.dev, config.dev)
+    if difference is not None:
         key, then, now = difference
         return f"{key} {then}, the recipe now has {now}"
     return _data_change(output, config)
+
+
+def _dev_difference(one: DevConfig | None, two: DevConfig | None) -> tuple[str, Any, Any] | None:
+    """The first key by which a score would be of other mentions, with the values of both."""
+    for key in ("corpus", "types", "limit"):
+        then, now = getattr(one, key, None), getattr(two, key, None)
+        if then != now:
+            return f"dev.{key}", then, now
+    return None
 
 
 def _data_change(output: Path, config: TrainConfig) -> str | None:
