@@ -74,9 +74,9 @@ def check_learnable(lists: Sequence[AnswerList], kept: Sequence[AnswerList], pat
     if kept:
         return
     if not lists:
-        raise CorpusError(f"{path}: the harvest is empty. Check the corpus, its types and the dictionary.")
+        raise CorpusError(f"{path}: the harvest is empty. Delete the file, to have it made again.")
     if any(item.has_wrong for item in lists):
-        advice = "Choose preference.no_answer nearest, or train longer before this stage."
+        advice = "Choose preference.no_answer nearest, raise target_tokens, or train longer before this stage."
     else:
         advice = "Harvest where the model was not fitted (harvest.source crossfit or kb), or raise harvest.k."
     raise CorpusError(f"{path}: none of {len(lists)} lists has right and wrong names to learn from. {advice}")

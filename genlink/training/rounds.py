@@ -116,6 +116,7 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
     was begun goes on. Raises UsageError where one was finished under another ``max_steps``.
     """
     dev, output, accelerator = stage.config.dev, Path(stage.config.output), stage.accelerator
+    keeps_last = dev is None or dev.keep == "last"
     total = Run()
     scores: list[dict[str, object]] = []
     stage.to_device()
@@ -124,9 +125,10 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
         is_finished = resume and (folder / "round.json").exists()
         if is_finished:
             done = read_json(folder / "round.json")
-            if number and done["max_steps"] != stage.max_steps:  # a dry run's rounds are those of another schedule
+            max_steps = done.get("max_steps", stage.max_steps)  # which earlier versions did not record
+            if number and max_steps != stage.max_steps:  # a dry run's rounds are those of another schedule
                 raise UsageError(
-                    f"{folder}: was carried out with --max-steps {done['max_steps']}, this run has {stage.max_steps}. "
+                    f"{folder}: was carried out with --max-steps {max_steps}, this run has {stage.max_steps}. "
                     "Go back to that, or start anew with --overwrite."
                 )
             if (folder / "model").is_dir():  # that of an earlier round is not needed any more
@@ -148,14 +150,14 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
                 f.writelines(json.dumps(line) + "\n" for line in scores)
             if not is_finished:
                 # Its record comes last: what is to be kept of a round that has one was kept.
-                _keep(stage, number, done, is_best)
+                _keep(stage, number, done, is_best and not keeps_last)
         accelerator.wait_for_everyone()
         if value is not None:
             announce(accelerator, f"round {number}: dev Acc@1 {value:.4f}" + ("" if number else ", before any"))
         if dev is not None and dev.patience is not None and total.without_gain >= dev.patience:
             announce(accelerator, f"round {number}: no better dev score in {dev.patience} rounds, stopped")
             break
-    if dev is None or dev.keep == "last":
+    if keeps_last:
         if accelerator.is_main_process:
             stage.linker.save(output / "model")
     elif total.best_step == 0:
@@ -163,10 +165,10 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
     return total
 
 
-def _keep(stage: PreferenceStage, number: int, done: dict[str, Any], is_best: bool) -> None:
+def _keep(stage: PreferenceStage, number: int, done: dict[str, Any], is_chosen: bool) -> None:
     """Write what a round leaves, and delete what it took to go on with it and with the one before."""
     folder = stage.folder(number)
-    if is_best:
+    if is_chosen:
         stage.linker.save(Path(stage.config.output) / "model")
     if number:
         stage.linker.save(folder / "model")

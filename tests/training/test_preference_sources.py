@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from preference_runs import DPO, files, record, same, weights
 
 from genlink.config import PreferenceConfig, TrainConfig
@@ -107,7 +108,7 @@ def judged(right: bool):
 @pytest.mark.parametrize(
     ("change", "no_answer", "problem"),
     [
-        (lambda line: None, "nearest", r"answers.jsonl: the harvest is empty. Check the corpus"),
+        (lambda line: None, "nearest", r"answers.jsonl: the harvest is empty. Delete the file, to have it made again."),
         (judged(True), "nearest", r"none of 5 lists has right and wrong names to learn from. Harvest where the model"),
         (judged(False), "skip", r"none of 5 lists has right and wrong names .* Choose preference.no_answer nearest"),
     ],
@@ -215,6 +216,14 @@ def test_only_a_preference_stage_harvests(recipe, tmp_path):
 
 
 # Other recipes, other runs
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_before_anything_is_written(preference, tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 5))
+    for carry_out in (harvest_stage, run_stage):
+        with pytest.raises(UsageError, match=r"batch_size 4 is smaller than the number of processes, 5. Raise"):
+            carry_out(preference(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
