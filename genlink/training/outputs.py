@@ -5,23 +5,58 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
+from filelock import FileLock, Timeout
 
-from genlink.config import HarvestConfig, TrainConfig
+from genlink.config import DevConfig, HarvestConfig, TrainConfig
 from genlink.data_paths import display, locate
 from genlink.errors import UsageError
 from genlink.evaluation.results import result_record
 from genlink.files import read_json, sha256, write_json
 from genlink.linkers.generative import GenerativeLinker
-from genlink.training.loop import Run
+from genlink.training.loop import Run, announce
 from genlink.training.sources import fold_directory
 
-__all__ = ["begin_record", "check_recipe", "claim", "recipe_change", "refuse_to_mix"]
+__all__ = ["alone", "begin_record", "check_recipe", "claim", "recipe_change", "refuse_to_mix"]
 
 WEIGHTS = "model.safetensors"
+POLL_SECONDS = 2.0
+
+
+@contextmanager
+def alone(output: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Let no other command work at an output meanwhile; one that does is waited for. Every process calls this."""
+    main, is_waiting = accelerator.is_main_process, False
+    if main:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output.with_name(f".{output.name}.lock"))
+    # Not a wait of the main process alone: the others would give it up for dead.
+    while not any(gather_object([main and _is_taken(lock)])):
+        if not is_waiting:
+            announce(accelerator, f"{output}: another command is at work there, waiting for it")
+        is_waiting = True
+        time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        if main:
+            lock.release()
+
+
+def _is_taken(lock: FileLock) -> bool:
+    """Take a lock, if nobody has it."""
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
 def refuse_to_mix(output: Path) -> None:
@@ -48,10 +83,22 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
         begun = TrainConfig.model_validate(read_json(output / "config.json"))
     except ValueError:
         return "a recipe that this version cannot read"
-    if difference := begun.first_difference(config):
+    difference = begun.first_difference(config)
+    if difference is None and (output / "round-0" / "round.json").exists():  # scores of rounds are compared
+        difference = _dev_difference(begun.dev, config.dev)
+    if difference is not None:
         key, then, now = difference
         return f"{key} {then}, the recipe now has {now}"
     return _data_change(output, config)
+
+
+def _dev_difference(one: DevConfig | None, two: DevConfig | None) -> tuple[str, Any, Any] | None:
+    """The first key by which a score would be of other mentions, with the values of both."""
+    for key in ("corpus", "types", "limit"):
+        then, now = getattr(one, key, None), getattr(two, key, None)
+        if then != now:
+            return f"dev.{key}", then, now
+    return None
 
 
 def _data_change(output: Path, config: TrainConfig) -> str | None:

@@ -25,7 +25,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
 from genlink.training.lists import HarvestReview
-from genlink.training.loop import Run, train
+from genlink.training.loop import Run, shares, train
 from genlink.training.materials import (
     compare_objectives,
     load_or_make,
@@ -37,10 +37,10 @@ from genlink.training.materials import (
     trie_of_targets,
     wanted_template,
 )
-from genlink.training.outputs import begin_record, check_recipe, claim, recipe_change, refuse_to_mix
-from genlink.training.rounds import carry_out_rounds, harvest_first, prepare_rounds, round_records
+from genlink.training.outputs import alone, begin_record, check_recipe, claim, recipe_change, refuse_to_mix
+from genlink.training.rounds import PreferenceStage, carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
-from genlink.training.sources import fold_directory, fold_recipe
+from genlink.training.sources import fold_recipe
 from genlink.training.task import target_task
 
 __all__ = ["harvest_stage", "run_stage"]
@@ -62,10 +62,10 @@ def run_stage(
     ``max_steps`` shortens the recipe (its schedule too), for a dry run. Raises UsageError when the output holds another
     run and neither ``resume`` nor ``overwrite`` was asked for.
     """
-    ready = _ready(config, resume=resume, overwrite=overwrite, max_steps=max_steps)
+    ready = _ready(config, resume=resume, overwrite=overwrite)
     output, accelerator = Path(config.output), ready.accelerator
     if config.stage == "preference":
-        stage = prepare_rounds(config, ready.linker, ready.sources, accelerator, max_steps=max_steps)
+        stage = _prepare_preference(config, ready, overwrite=overwrite, max_steps=max_steps)
         carry_out: Callable[[bool], Run] = partial(carry_out_rounds, stage, ready.score)
     else:
         carry_out = _prepare_likelihood(config, ready, max_steps)
@@ -95,7 +95,7 @@ def harvest_stage(config: TrainConfig, *, resume: bool = False, overwrite: bool 
     if config.stage != "preference":
         raise UsageError(f"stage {config.stage} harvests nothing: give the recipe of a preference stage.")
     ready = _ready(config, resume=resume, overwrite=overwrite)
-    stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator)
+    stage = _prepare_preference(config, ready, overwrite=overwrite)
     output, accelerator = Path(config.output), ready.accelerator
     claim(output, config, overwrite, accelerator)
     if accelerator.is_main_process and not (resume and (output / "run.json").exists()):
@@ -113,15 +113,15 @@ class _Ready:
     score: DevScorer | None
 
 
-def _ready(config: TrainConfig, *, resume: bool, overwrite: bool, max_steps: int | None = None) -> _Ready:
+def _ready(config: TrainConfig, *, resume: bool, overwrite: bool) -> _Ready:
     accelerator = Accelerator(mixed_precision=precision_word(config.precision), cpu=not torch.cuda.is_available())
     check_sharding(accelerator)
+    optimiser = config.optimiser
+    shares(range(optimiser.batch_size), accelerator.num_processes, 0, optimiser.micro_batch_size)  # or an error
     if resume:
         check_recipe(Path(config.output), config)
     elif not overwrite:
         refuse_to_mix(Path(config.output))
-    if config.harvest is not None and config.harvest.source == "crossfit":
-        _train_folds(config, config.harvest.folds, overwrite=overwrite, max_steps=max_steps)
     dictionary = load_merged(config.knowledge_base)
     sources = pair_source(config.pairs, dictionary)
     template = wanted_template(config)
@@ -134,19 +134,32 @@ def _ready(config: TrainConfig, *, resume: bool, overwrite: bool, max_steps: int
     return _Ready(accelerator, sources, linker, DevScorer(config.dev, linker, accelerator) if config.dev else None)
 
 
-def _train_folds(config: TrainConfig, folds: int, *, overwrite: bool, max_steps: int | None) -> None:
-    """Fine-tune the models of a cross-fitted harvest; finished ones of the same recipe are used again."""
-    for fold in range(folds):
-        recipe, output = fold_recipe(config, fold), fold_directory(config, fold)
-        change = recipe_change(output, recipe)
-        if change is None and (done := _steps_done(output)):
-            if done >= min(filter(None, (max_steps, recipe.optimiser.steps))):
-                continue
-            change = f"no more than {done} steps"
-        if change is not None and not overwrite:
-            raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
-        begun = change is None and (output / "config.json").exists()
-        run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
+def _prepare_preference(
+    config: TrainConfig, ready: _Ready, *, overwrite: bool, max_steps: int | None = None
+) -> PreferenceStage:
+    """Everything that a preference stage needs; models of folds are trained when all else was found."""
+    recipes = []
+    if config.harvest is not None and config.harvest.source == "crossfit":
+        recipes = [fold_recipe(config, fold) for fold in range(config.harvest.folds)]
+    stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator, max_steps=max_steps)
+    for recipe in recipes:
+        with alone(Path(recipe.output), ready.accelerator):
+            _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
+    return stage
+
+
+def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) -> None:
+    """Fine-tune a model of a cross-fitted harvest; a finished one of the same recipe is used again."""
+    output = Path(recipe.output)
+    change = recipe_change(output, recipe)
+    if change is None and (done := _steps_done(output)):
+        if done >= min(filter(None, (max_steps, recipe.optimiser.steps))):
+            return
+        change = f"no more than {done} steps"
+    if change is not None and not overwrite:
+        raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
+    begun = change is None and (output / "config.json").exists()
+    run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
 
 
 def _steps_done(output: Path) -> int:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from preference_runs import dies, files, same, weights
 
 from genlink.config import TrainConfig
 from genlink.data.answers import read_answers
-from genlink.errors import UsageError
+from genlink.errors import DataError, UsageError
 from genlink.linkers.generative import GenerativeLinker
-from genlink.training import harvest, rounds, stages
+from genlink.training import harvest, outputs, rounds, stages
 from genlink.training.harvest import answer_queries
 from genlink.training.losses import TargetLoss
 from genlink.training.stages import harvest_stage, run_stage
@@ -177,6 +178,66 @@ def test_models_of_folds_of_another_start_are_no_longer_those_of_the_recipe(
     # What the earlier models of the folds have answered is not taken for the answers of these.
     with pytest.raises(UsageError, match=f"b: was begun with other contents of {tmp_path}/folds/0-of-2/model/"):
         harvest_stage(crossfit(tmp_path / "b", **begun), resume=True)
+
+
+def test_a_fold_that_another_command_trains_is_waited_for_and_used(crossfit, tmp_path, monkeypatch, trained, capsys):
+    harvest_stage(crossfit(tmp_path / "a"))
+    folds, elsewhere = tmp_path / "folds", tmp_path / "elsewhere"
+    (folds / "1-of-2").rename(elsewhere)
+    other = FileLock(folds / ".1-of-2.lock")
+    other.acquire()
+    slept = []
+
+    def other_works_on(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            elsewhere.rename(folds / "1-of-2")
+            other.release()
+
+    monkeypatch.setattr(outputs.time, "sleep", other_works_on)
+    harvest_stage(crossfit(tmp_path / "b"))
+    assert trained == ["0-of-2", "1-of-2"]
+    assert len(slept) == 3
+    assert capsys.readouterr().err.count(f"{folds / '1-of-2'}: another command is at work there, waiting for it") == 1
+
+
+def test_no_other_command_trains_a_fold_meanwhile(crossfit, tmp_path, monkeypatch):
+    free = []
+
+    def run_stage(config, *, original=stages.run_stage, **keywords):
+        for fold in range(2):
+            lock = FileLock(tmp_path / "folds" / f".{fold}-of-2.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            lock.release()
+            free.append((Path(config.output).name, fold))
+        return original(config, **keywords)
+
+    monkeypatch.setattr(stages, "run_stage", run_stage)
+    harvest_stage(crossfit(tmp_path / "run"))
+    assert free == [("0-of-2", 1), ("1-of-2", 0)]
+
+
+def test_no_fold_is_trained_before_all_that_the_stage_reads_was_found(
+    crossfit, dev_corpus, make_linker, tmp_path, trained
+):
+    linker = make_linker()
+    linker.normaliser = "trie"
+    linker.save(tmp_path / "other")
+    for learning, problem in (
+        ({"dev": {"corpus": str(tmp_path / "no such dev")}}, "no such dev: no such file"),
+        ({"dev": {"corpus": str(dev_corpus), "types": ["Chemical"]}}, "no mentions of the types Chemical"),
+        (
+            {"preference": {"loss": "dpo", "reference": str(tmp_path / "other")}},
+            "other: was trained with objective trie",
+        ),
+    ):
+        with pytest.raises(DataError, match=problem):
+            stages.run_stage(crossfit(tmp_path / "run", learning=learning))
+        assert trained.pop() == "run" and not trained
+    assert files(tmp_path) == ["finetune.yaml", "other"]
 
 
 def test_a_fold_whose_training_was_interrupted_goes_on(crossfit, tmp_path, monkeypatch, trained):

@@ -185,6 +185,28 @@ def test_names_of_doubtful_concepts_are_neither_right_nor_wrong(make_linker, amb
     assert "salt fever" not in {answer.name for answer in lenient.answers}
 
 
+@pytest.mark.parametrize("surface", ["blue gout", "moth lungs", "tides"])
+def test_lists_are_full_however_many_of_the_names_found_are_no_answers(make_linker, surface):
+    linker = make_linker()
+    wide = linker.with_search(SearchSettings(beams=40, name_tokens=24))
+    ranked = best(wide, surface)
+    keys = [linker.kb.key_index(name) for name in ranked]
+    gold = linker.kb.concept_ids(ranked[-1])
+    # Neither right nor wrong: the first four concepts of six. The last one is gold.
+    concepts = list(dict.fromkeys(i for key in keys for i in linker.kb.key_concepts(key)))
+    doubtful = frozenset(i for i in concepts[:4] if linker.kb.concept_id_at(i) not in gold)
+    left = [n for n, key in zip(ranked, keys, strict=True) if doubtful.isdisjoint(linker.kb.key_concepts(key))]
+    narrow = linker.with_search(SearchSettings(beams=3, name_tokens=24))
+    query = Query(Prompt(surface), gold, withheld=linker.kb.key_index(left[0]), doubtful=doubtful)
+    plain = Query(Prompt("salt"), gold)
+    found, other, more = answer_queries(narrow, [query, plain, replace(query, withheld=None)], 3)
+    assert {answer.name for answer in found.answers} <= set(left[1:])
+    assert [len(item.answers) for item in (found, other, more)] == [min(3, len(left) - 1), 3, min(3, len(left))]
+    # Where less is left than is asked for, the search comes to an end.
+    (everything,) = answer_queries(narrow, [query], 12)
+    assert [answer.name for answer in everything.answers] == left[1:]
+
+
 def test_answers_without_a_model_are_the_target_and_the_names_of_others_nearest_to_it(ambiguous):
     keys = [ambiguous.key(i) for i in range(ambiguous.n_keys)]
     order = np.array([keys.index(n) for n in ("salt fever", "sf", "argentine fever", "moth lung")] + [-1])

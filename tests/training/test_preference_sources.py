@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from preference_runs import DPO, files, record, same, weights
 
-from genlink.config import TrainConfig
-from genlink.data.answers import count_answers, read_answers
+from genlink.config import PreferenceConfig, TrainConfig
+from genlink.data.answers import Answer, AnswerList, count_answers, read_answers
+from genlink.data.encoding import Prompt
 from genlink.data.negatives import nearest_other_names
 from genlink.data.tokenizer import train_tokenizer
 from genlink.errors import CorpusError, ModelError, UsageError
@@ -20,6 +23,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
 from genlink.templates import Template
 from genlink.training import rounds
+from genlink.training.lists import LearntCounts, learnable, review_harvest
 from genlink.training.stages import harvest_stage, run_stage
 
 pytestmark = pytest.mark.usefixtures("accelerator", "small_chunks")
@@ -104,7 +108,7 @@ def judged(right: bool):
 @pytest.mark.parametrize(
     ("change", "no_answer", "problem"),
     [
-        (lambda line: None, "nearest", r"answers.jsonl: the harvest is empty. Check the corpus"),
+        (lambda line: None, "nearest", r"answers.jsonl: the harvest is empty. Delete the file, to have it made again."),
         (judged(True), "nearest", r"none of 5 lists has right and wrong names to learn from. Harvest where the model"),
         (judged(False), "skip", r"none of 5 lists has right and wrong names .* Choose preference.no_answer nearest"),
     ],
@@ -127,7 +131,47 @@ def test_the_control_learns_from_lists_that_are_all_right(preference, tmp_path):
     lines = [judged(True)(json.loads(line)) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     run_stage(config, resume=True)
-    assert record(tmp_path, 1)["learnt"] == {"lists": 5, "pairs": 0, "given_nearest": 0}
+    assert record(tmp_path, 1)["learnt"] == {"lists": 5, "pairs": 0, "given_nearest": 0, "too_long": 0}
+
+
+# Names that are too long
+
+
+def test_names_of_more_tokens_than_are_learnt_are_left_out_and_counted(kb, encoding):
+    names = ("moth lung", "silver fever", "osteovitrosis", "glass bone disease")
+    limit = len(encoding.names(["glass bone disease"])[0])  # no room for its end
+    assert [len(tokens) < limit for tokens in encoding.names(names)] == [True, True, True, False]
+    lung, fever, bone = Answer("moth lung", True), Answer("silver fever", False), Answer("glass bone disease", True)
+    lists = [
+        AnswerList(Prompt("glassy bones"), ("D2",), (fever, bone)),
+        AnswerList(Prompt("moth"), ("D3",), (replace(bone, right=False), lung)),
+        AnswerList(Prompt("lung"), ("D3",), (fever, lung)),
+    ]
+    kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="skip"))
+    assert (kept, learnt) == ([lists[2]], LearntCounts(lists=1, pairs=1, given_nearest=0, too_long=2))
+    kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="nearest"))
+    # Of the two names of D2 that the first is given one is too long again.
+    assert kept == [replace(lists[0], answers=(fever, Answer("osteovitrosis", True))), lists[2]]
+    assert learnt == LearntCounts(lists=2, pairs=2, given_nearest=1, too_long=3)
+    kept, learnt = learnable(lists, kb, encoding, limit + 1, PreferenceConfig())
+    assert (kept, learnt.too_long) == (lists, 0)
+    review = review_harvest(lists, kb, encoding, limit, PreferenceConfig())
+    assert (review.lists, review.too_long) == ({"skip": 1, "nearest": 2}, {"skip": 2, "nearest": 3})
+
+
+def test_a_stage_learns_whole_names_only(preference, encoding, tmp_path, monkeypatch):
+    learnt = []
+
+    def spy(*arguments, original=rounds.preference_examples):
+        learnt.extend(original(*arguments))
+        return learnt
+
+    monkeypatch.setattr(rounds, "preference_examples", spy)
+    limit = len(encoding.names(["glass bone disease"])[0])
+    asked = {"source": "tfidf", "queries": 60, "k": 4}
+    run_stage(preference(tmp_path, corpus=None, harvest=asked, objective="trie", target_tokens=limit))
+    assert record(tmp_path, 1)["learnt"]["too_long"] > 0
+    assert all(target[-1] == encoding.end for example in learnt for target in example.targets)
 
 
 # Review
@@ -163,7 +207,7 @@ def test_what_was_mended_in_the_file_is_learnt(preference, tmp_path):
     path.write_text(json.dumps(line) + "\n")
     run_stage(config, resume=True)
     # The third is right: two wrong names are above it.
-    assert record(tmp_path, 1)["learnt"] == {"lists": 1, "pairs": 2, "given_nearest": 0}
+    assert record(tmp_path, 1)["learnt"] == {"lists": 1, "pairs": 2, "given_nearest": 0, "too_long": 0}
 
 
 def test_only_a_preference_stage_harvests(recipe, tmp_path):
@@ -172,6 +216,14 @@ def test_only_a_preference_stage_harvests(recipe, tmp_path):
 
 
 # Other recipes, other runs
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_before_anything_is_written(preference, tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 5))
+    for carry_out in (harvest_stage, run_stage):
+        with pytest.raises(UsageError, match=r"batch_size 4 is smaller than the number of processes, 5. Raise"):
+            carry_out(preference(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
