@@ -292,7 +292,8 @@ class TrainConfig(Strict):
     dev: DevConfig | None = None
     search: SearchConfig = SearchConfig()
     target_tokens: int = Field(64, ge=4)
-    """The longest name, in tokens; of longer ones the beginning is learnt, and they are left out of the trie."""
+    """The longest name, in tokens; of longer ones the beginning is learnt (preference: nothing), and they are left out
+    of the trie."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the hardware computes in it, else fp32."""
     checkpoint_every: int = Field(500, ge=1)
