@@ -45,6 +45,7 @@ def main() -> None:
     for verb in (draw, count):
         verb.add_argument("--preset", default="angel", help="what counts as an error: angel, biosyn or strict")
     arguments = parser.parse_args()
+    arguments.table = locate(arguments.table)
     errors, n = _errors(arguments.predictions, arguments.preset)
     if arguments.verb == "draw":
         _draw(errors, arguments.table, arguments.n, arguments.seed)
@@ -59,6 +60,8 @@ def _errors(predictions: Path, preset: str) -> tuple[dict[tuple[str, str], Outco
 
 
 def _draw(errors: dict[tuple[str, str], Outcome], table: Path, n: int, seed: int) -> None:
+    if table.exists():
+        raise DataError(f"{table}: is there already, and may have been read. Name another, or remove it.")
     keys = random.Random(seed).sample(sorted(errors), min(n, len(errors)))
     with atomic_file(table) as file:
         writer = csv.writer(file, dialect="excel-tab", lineterminator="\n")
@@ -75,20 +78,20 @@ def _facts(outcome: Outcome) -> list[str]:
 
 
 def _count(errors: dict[tuple[str, str], Outcome], n: int, arguments: argparse.Namespace) -> None:
-    with require_file(arguments.table).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, dialect="excel-tab"))
-    if not rows or (lacks := [name for name in _KEY if name not in rows[0]]):
-        raise DataError(f"{arguments.table}: has {'no rows' if not rows else 'no column ' + lacks[0]}.")
+    rows = _read(arguments.table)
     for number, row in enumerate(rows, start=2):
+        where = f"{arguments.table}, line {number}"
         if not row["class"]:
-            raise DataError(f"{arguments.table}, line {number}: has no class. Read the error and name one.")
-        if (row["document"], row["mention"]) not in errors:
+            raise DataError(f"{where}: has no class. Read the error and name one.")
+        if _key(row) not in errors:
             raise DataError(
-                f"{arguments.table}, line {number}: {row['document']}, {row['mention']} is no error of "
-                f"{arguments.predictions}. Count with the predictions that the errors were drawn from."
+                f"{where}: {row['document']}, {row['mention']} is no error of {arguments.predictions}. Count with the "
+                "predictions that the errors were drawn from."
             )
+        if _key(row) in map(_key, rows[: number - 2]):
+            raise DataError(f"{where}: {row['document']}, {row['mention']} stands in an earlier line too. Remove one.")
     counts = Counter(row["class"] for row in rows)
-    near = Counter(row["class"] for row in rows if errors[row["document"], row["mention"]].rank <= 5)
+    near = Counter(row["class"] for row in rows if errors[_key(row)].rank <= 5)
     write_result(
         arguments.result,
         command=sys.argv,
@@ -105,6 +108,23 @@ def _count(errors: dict[tuple[str, str], Outcome], n: int, arguments: argparse.N
         metrics={name: {"errors": found, "right_name_among_five": near[name]} for name, found in counts.most_common()},
     )
     print(f"{arguments.result}: {len(rows)} errors in {len(counts)} classes, of {len(errors)} errors in {n} mentions.")
+
+
+def _read(table: Path) -> list[dict[str, str]]:
+    try:
+        with require_file(table).open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, dialect="excel-tab", restval=""))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: is not UTF-8 ({error.reason}). Save it as UTF-8, tabs between columns.") from None
+    if not rows:
+        raise DataError(f"{table}: has no rows.")
+    if lacks := [name for name in _KEY if name not in rows[0]]:
+        raise DataError(f"{table}: has no column {lacks[0]}. Its first line names the columns, tabs between them.")
+    return rows
+
+
+def _key(row: dict[str, str]) -> tuple[str, str]:
+    return row["document"], row["mention"]
 
 
 if __name__ == "__main__":

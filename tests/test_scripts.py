@@ -312,3 +312,9 @@ def test_errors_are_drawn_to_be_read_and_their_classes_counted(tmp_path: Path) -
     table.write_text("class\tdocument\tmention\nbroader\td\t0\n", encoding="utf-8")
     right = count()
     assert right.returncode == 1 and "is no error" in right.stderr
+    table.write_text("class\tdocument\tmention\nbroader\td\t1\nother\td\t1\n", encoding="utf-8")
+    assert "line 3: d, 1 stands in an earlier line" in count().stderr
+    table.write_bytes("class\tdocument\tmention\nbröder\td\t1\n".encode("latin-1"))
+    assert "is not UTF-8" in count().stderr
+    again = run("count_errors.py", "draw", predictions, table)
+    assert again.returncode == 1 and "is there already" in again.stderr

@@ -6,8 +6,11 @@ import logging
 from collections import Counter
 from dataclasses import replace
 
+import bench_harvest
 import numpy as np
 import pytest
+import torch
+from planted import Question, by_generate
 
 from genlink.config import CorpusConfig, FoldConfig
 from genlink.data.answers import Answer, AnswerList, read_answers
@@ -15,6 +18,7 @@ from genlink.data.encoding import Prompt
 from genlink.data.neighbours import OtherNames
 from genlink.data.synonyms import SynonymMix, SynonymPairs
 from genlink.errors import CorpusError
+from genlink.evaluation import read_result
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
@@ -310,3 +314,23 @@ def test_folds_that_leave_nothing_are_an_error(write_corpus):
     corpus = write_corpus("one", ("silver fevers", "D1"))
     with pytest.raises(CorpusError, match=r"no mentions are left without fold 0"):
         training_mentions(CorpusConfig(train=[str(corpus)], leave_out=FoldConfig(fold=0, of=2)))
+
+
+def test_the_benchmark_of_harvests_asks_generate_what_the_search_is_asked(make_linker, start, tmp_path, monkeypatch):
+    linker = make_linker()
+    prompts = [Prompt("", name, "") for name in ("silver fevers", "glass bones", "moth lungs")]
+    found = linker.find([Mention.in_context("", prompt.surface, "") for prompt in prompts], 1)
+    sources, prefixes = linker.encoding.sources(prompts), linker.encoding.prefixes(prompts)
+    for source, prefix, result in zip(sources, prefixes, found, strict=True):
+        answer = by_generate(linker.model, Question(torch.tensor([source]), linker.trie), 1, 5, prefix)
+        assert answer.names == [result.names[0].name]
+        assert answer.scores == pytest.approx([result.names[0].score], abs=1e-4)
+
+    path = tmp_path / "harvest.json"
+    monkeypatch.setattr("sys.argv", ["bench_harvest.py", str(path), str(start), "--asked", "6", "--generated", "2"])
+    threads = torch.get_num_threads()
+    bench_harvest.main()
+    torch.set_num_threads(threads)
+    metrics = read_result(path)["metrics"]
+    assert [row["asked"]["value"] for row in metrics.values()] == [2, 6, 6]
+    assert metrics["generate, one at a time"]["ratio"]["value"] == 1
