@@ -93,11 +93,13 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
 
 
 def _dev_difference(one: DevConfig | None, two: DevConfig | None) -> tuple[str, Any, Any] | None:
-    """The first key by which a score would be of other mentions, with the values of both."""
+    """The first key by which scores could not be compared, or the best model not be kept, with the values of both."""
     for key in ("corpus", "types", "limit"):
         then, now = getattr(one, key, None), getattr(two, key, None)
         if then != now:
             return f"dev.{key}", then, now
+    if one and two and (one.keep, two.keep) == ("last", "best"):  # the best so far was not saved
+        return "dev.keep", one.keep, two.keep
     return None
 
 

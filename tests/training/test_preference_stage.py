@@ -207,6 +207,21 @@ def test_finished_rounds_are_not_gone_on_with_under_another_dev_set(preference, 
     assert run_stage(preference(tmp_path, dev={**dev, "patience": 1, "keep": "last"}), resume=True).step == 4
 
 
+def test_the_best_model_is_not_asked_for_where_it_may_not_have_been_saved(
+    preference, dev_corpus, tmp_path, monkeypatch, scores
+):
+    last, best = (preference(tmp_path, dev={"corpus": str(dev_corpus), "keep": keep}) for keep in ("last", "best"))
+    scores(0.9, 0.1)
+    with monkeypatch.context() as patch:
+        dies(patch, rounds, "train", 1)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(last)
+    with pytest.raises(UsageError, match=f"^{tmp_path}: was begun with dev.keep last, the recipe now has best. Go"):
+        run_stage(best, resume=True)
+    run_stage(last, resume=True)
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "round-1" / "model"))
+
+
 def test_the_best_model_survives_a_resumed_run_that_cannot_make_it_again(
     preference, dev_corpus, tmp_path, monkeypatch, scores
 ):
