@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from genlink.config import FinetuneConfig, TrainConfig
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.targets import MentionTargets, nearest_gold_names
-from genlink.errors import CorpusError, UsageError
+from genlink.errors import CorpusError, DataError, UsageError
 from genlink.evaluation import training_names
 from genlink.files import has_manifest, read_json, write_json
 from genlink.kb import KnowledgeBase
@@ -143,9 +144,20 @@ def _prepare_preference(
         recipes = [fold_recipe(config, fold) for fold in range(config.harvest.folds)]
     stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator, max_steps=max_steps)
     for recipe in recipes:
-        with alone(Path(recipe.output), ready.accelerator):
-            _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
+        # Asked without the lock first, which cannot be had where nothing may be written. All processes have to agree.
+        if not all(gather_object([_is_trained(recipe, max_steps)])):
+            with alone(Path(recipe.output), ready.accelerator):
+                _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
     return stage
+
+
+def _is_trained(recipe: TrainConfig, max_steps: int | None) -> bool:
+    """Whether the model of a fold is finished and of this recipe."""
+    output = Path(recipe.output)
+    try:
+        return recipe_change(output, recipe) is None and _steps_done(output) >= _steps_wanted(recipe, max_steps)
+    except (DataError, OSError):  # another command is deleting it
+        return False
 
 
 def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) -> None:
@@ -153,13 +165,17 @@ def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) 
     output = Path(recipe.output)
     change = recipe_change(output, recipe)
     if change is None and (done := _steps_done(output)):
-        if done >= min(filter(None, (max_steps, recipe.optimiser.steps))):
+        if done >= _steps_wanted(recipe, max_steps):
             return
         change = f"no more than {done} steps"
     if change is not None and not overwrite:
         raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
     begun = change is None and (output / "config.json").exists()
     run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
+
+
+def _steps_wanted(recipe: TrainConfig, max_steps: int | None) -> int:
+    return min(filter(None, (max_steps, recipe.optimiser.steps)))
 
 
 def _steps_done(output: Path) -> int:

@@ -201,6 +201,19 @@ def test_a_fold_that_another_command_trains_is_waited_for_and_used(crossfit, tmp
     assert capsys.readouterr().err.count(f"{folds / '1-of-2'}: another command is at work there, waiting for it") == 1
 
 
+def test_finished_folds_are_used_where_no_lock_can_be_had(crossfit, tmp_path, monkeypatch, trained):
+    harvest_stage(crossfit(tmp_path / "a"))
+
+    def refuse(lock, **keywords):
+        raise PermissionError(lock.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    harvest_stage(crossfit(tmp_path / "b"))
+    assert trained == ["0-of-2", "1-of-2"]
+    with pytest.raises(PermissionError):
+        harvest_stage(crossfit(tmp_path / "c", seed=1))
+
+
 def test_no_other_command_trains_a_fold_meanwhile(crossfit, tmp_path, monkeypatch):
     free = []
 
