@@ -22,11 +22,10 @@ from genlink.evaluation.results import result_record
 from genlink.files import read_json, sha256, write_json
 from genlink.linkers.generative import GenerativeLinker
 from genlink.training.loop import Run, announce
-from genlink.training.sources import fold_directory
+from genlink.training.sources import WEIGHTS, fold_directory
 
 __all__ = ["alone", "begin_record", "check_recipe", "claim", "recipe_change", "refuse_to_mix"]
 
-WEIGHTS = "model.safetensors"
 POLL_SECONDS = 2.0
 
 

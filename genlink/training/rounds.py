@@ -83,14 +83,16 @@ def prepare_rounds(
     names: KnowledgeBase,
     accelerator: Accelerator,
     *,
+    fold_weights: Sequence[str] = (),
     max_steps: int | None = None,
 ) -> PreferenceStage:
     """Everything that the stage needs; nothing is written.
 
-    ``names``: the knowledge bases of pairs, merged. Raises ModelError where the reference is not of the model's kin.
+    ``names`` and ``fold_weights`` are those of ``prepare_source``. Raises ModelError where the reference is not of the
+    model's kin.
     """
     preference = config.preference or PreferenceConfig()
-    searched, harvest = prepare_source(config, linker, names, accelerator)
+    searched, harvest = prepare_source(config, linker, names, accelerator, fold_weights)
     reference = None
     if preference.reference is not None:
         other = GenerativeLinker.load(locate(preference.reference))

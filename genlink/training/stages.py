@@ -18,7 +18,7 @@ from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.targets import MentionTargets, nearest_gold_names
 from genlink.errors import CorpusError, DataError, UsageError
 from genlink.evaluation import training_names
-from genlink.files import has_manifest, read_json, write_json
+from genlink.files import has_manifest, read_json, sha256, write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_merged
 from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
@@ -41,7 +41,7 @@ from genlink.training.materials import (
 from genlink.training.outputs import alone, begin_record, check_recipe, claim, recipe_change, refuse_to_mix
 from genlink.training.rounds import PreferenceStage, carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
-from genlink.training.sources import fold_recipe
+from genlink.training.sources import WEIGHTS, fold_recipe
 from genlink.training.task import target_task
 
 __all__ = ["harvest_stage", "run_stage"]
@@ -142,22 +142,30 @@ def _prepare_preference(
     recipes = []
     if config.harvest is not None and config.harvest.source == "crossfit":
         recipes = [fold_recipe(config, fold) for fold in range(config.harvest.folds)]
-    stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator, max_steps=max_steps)
+    fold_weights: list[str] = []
+    stage = prepare_rounds(
+        config, ready.linker, ready.sources, ready.accelerator, fold_weights=fold_weights, max_steps=max_steps
+    )
     for recipe in recipes:
         # Asked without the lock first, which cannot be had where nothing may be written. All processes have to agree.
-        if not all(gather_object([_is_trained(recipe, max_steps)])):
+        found = gather_object([_trained_weights(recipe, max_steps)])
+        if not all(found):
             with alone(Path(recipe.output), ready.accelerator):
                 _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
+                found = [sha256(Path(recipe.output) / "model" / WEIGHTS)]
+        fold_weights.append(found[0])
     return stage
 
 
-def _is_trained(recipe: TrainConfig, max_steps: int | None) -> bool:
-    """Whether the model of a fold is finished and of this recipe."""
+def _trained_weights(recipe: TrainConfig, max_steps: int | None) -> str | None:
+    """The SHA-256 of the weights of a fold's model, None if that is not finished or not of this recipe."""
     output = Path(recipe.output)
     try:
-        return recipe_change(output, recipe) is None and _steps_done(output) >= _steps_wanted(recipe, max_steps)
-    except (DataError, OSError):  # another command is deleting it
-        return False
+        weights = sha256(output / "model" / WEIGHTS)  # first: what is of the recipe afterwards was so before
+        is_ours = recipe_change(output, recipe) is None and _steps_done(output) >= _steps_wanted(recipe, max_steps)
+    except (DataError, OSError):  # there is none, or another command is deleting it
+        return None
+    return weights if is_ours else None
 
 
 def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) -> None:

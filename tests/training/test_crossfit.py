@@ -214,6 +214,19 @@ def test_finished_folds_are_used_where_no_lock_can_be_had(crossfit, tmp_path, mo
         harvest_stage(crossfit(tmp_path / "c", seed=1))
 
 
+def test_a_fold_that_was_trained_anew_since_it_was_looked_at_is_not_asked(
+    crossfit, make_linker, tmp_path, monkeypatch
+):
+    def claim(*arguments, original=stages.claim):
+        if Path(arguments[0]).name == "run":
+            make_linker().save(tmp_path / "folds" / "1-of-2" / "model")
+        original(*arguments)
+
+    monkeypatch.setattr(stages, "claim", claim)
+    with pytest.raises(UsageError, match=f"{tmp_path}/folds/1-of-2/model: another command trained this fold anew"):
+        harvest_stage(crossfit(tmp_path / "run"))
+
+
 def test_no_other_command_trains_a_fold_meanwhile(crossfit, tmp_path, monkeypatch):
     free = []
 
