@@ -83,11 +83,15 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
     except ValueError:
         return "a recipe that this version cannot read"
     difference = begun.first_difference(config)
-    if difference is None and (output / "round-0" / "round.json").exists():  # scores of rounds are compared
+    has_scores = (output / "round-0" / "round.json").exists()  # which those of further rounds are compared with
+    if difference is None and has_scores:
         difference = _dev_difference(begun.dev, config.dev)
     if difference is not None:
         key, then, now = difference
         return f"{key} {then}, the recipe now has {now}"
+    is_same_dev = begun.dev and config.dev and begun.dev.corpus == config.dev.corpus
+    if not is_same_dev or (config.stage == "preference" and not has_scores):  # another one may be taken
+        config = config.model_copy(update={"dev": None})
     return _data_change(output, config)
 
 

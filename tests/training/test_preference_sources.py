@@ -246,21 +246,22 @@ def test_a_run_is_not_resumed_under_another_recipe(preference, tmp_path, section
 
 
 def test_a_run_is_not_resumed_after_what_it_reads_has_changed(preference, write_corpus, start, dictionary, tmp_path):
-    files_read = {"corpus": tmp_path / "c.pubtator", "dev": tmp_path / "d.pubtator", "kb": tmp_path / "kb.txt"}
+    dev, files_read = tmp_path / "d.pubtator", {"corpus": tmp_path / "c.pubtator", "kb": tmp_path / "kb.txt"}
     shutil.copy(write_corpus("mine", ("silver fevers", "D1"), ("moth lungs", "D3")), files_read["corpus"])
-    shutil.copy(files_read["corpus"], files_read["dev"])
+    shutil.copy(files_read["corpus"], dev)
     shutil.copy(dictionary, files_read["kb"])
     shutil.copytree(start, tmp_path / "start")
     config = preference(
         tmp_path / "run",
         knowledge_base=[str(files_read["kb"])],
         corpus={"train": [str(files_read["corpus"])]},
-        dev={"corpus": str(files_read["dev"])},
+        dev={"corpus": str(dev)},
         model={"checkpoint": str(tmp_path / "start"), "dropout": 0.1},
     )
     harvest_stage(config)
     begun = (tmp_path / "run" / "run.json").read_bytes()
-    for path in (*files_read.values(), tmp_path / "start" / "model.safetensors"):
+
+    def is_refused_after_a_change_of(path: Path) -> None:
         before = path.read_bytes()
         path.write_bytes(before + b"\n")
         for carry_out in (harvest_stage, run_stage):
@@ -269,11 +270,16 @@ def test_a_run_is_not_resumed_after_what_it_reads_has_changed(preference, write_
             problem = f"{tmp_path / 'run'}: was begun with other contents of {path}. "
             assert str(caught.value) == problem + "Go back to that, or start anew with --overwrite."
         path.write_bytes(before)
+
+    for path in (*files_read.values(), tmp_path / "start" / "model.safetensors"):
+        is_refused_after_a_change_of(path)
+    dev.write_bytes(dev.read_bytes() + b"\n")  # there are no scores yet
     assert harvest_stage(config, resume=True).counts.lists == 2
     assert (tmp_path / "run" / "run.json").read_bytes() == begun
     # One that was begun before it was recorded what is read.
     (tmp_path / "run" / "run.json").unlink()
     assert run_stage(config, resume=True).step == 4
+    is_refused_after_a_change_of(dev)
 
 
 def test_how_a_run_is_scored_and_cut_up_may_change(preference, dev_corpus, tmp_path):

@@ -270,6 +270,20 @@ def test_the_trie_of_targets_is_that_of_the_linker_where_the_pairs_have_no_names
         assert spelled in names
 
 
+def test_a_run_may_go_on_with_another_dev_set_but_not_with_one_that_has_changed(finetune, dev_corpus, tmp_path):
+    def with_dev(path: Path) -> TrainConfig:
+        return finetune(tmp_path / "run", dev={"corpus": str(path), "every": 6})
+
+    other = tmp_path / dev_corpus.name  # outside the data directory only this part of either is recorded
+    other.write_text("\n".join(dev_corpus.read_text().split("\n\n")[1:]))
+    run_stage(with_dev(dev_corpus))
+    run_stage(with_dev(other), resume=True)
+    run_stage(with_dev(other), resume=True)
+    other.write_text(other.read_text().replace("It was seen.", "It was treated."))
+    with pytest.raises(UsageError, match=f"was begun with other contents of {other}"):
+        run_stage(with_dev(other), resume=True)
+
+
 def test_a_run_is_not_resumed_under_another_objective(recipe, tmp_path):
     config = TrainConfig.model_validate(recipe(tmp_path))
     run_stage(config, max_steps=2)
