@@ -172,4 +172,8 @@ def begin_record(
     if resume and path.exists():  # what began the run stands for all of it
         begun = read_json(path)
         record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
+        # Of a file that it does not record nobody knows what it was then. But another dev set may be taken.
+        dev = display(config.dev.corpus) if config.dev else None
+        kept = [entry for entry in begun["data"] if entry["path"] != dev]
+        record["data"] = kept + [entry for entry in record["data"] if entry["path"] == dev]
     return record

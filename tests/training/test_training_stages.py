@@ -284,6 +284,19 @@ def test_a_run_may_go_on_with_another_dev_set_but_not_with_one_that_has_changed(
         run_stage(with_dev(other), resume=True)
 
 
+def test_a_resumed_run_records_of_the_data_what_it_recorded_when_it_began(finetune, tmp_path):
+    config = finetune(tmp_path)
+    run_stage(config, max_steps=2)
+    path = tmp_path / "run.json"
+    begun = json.loads(path.read_text())
+    weights = [entry for entry in begun["data"] if entry["path"] == "model.safetensors"]
+    assert len(weights) == 1
+    data = [entry for entry in begun["data"] if entry not in weights]  # as before weights were recorded
+    path.write_text(json.dumps({**begun, "data": data}))
+    run_stage(config, max_steps=2, resume=True)
+    assert json.loads(path.read_text())["data"] == data
+
+
 def test_a_run_is_not_resumed_under_another_objective(recipe, tmp_path):
     config = TrainConfig.model_validate(recipe(tmp_path))
     run_stage(config, max_steps=2)
