@@ -36,7 +36,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.training.lists import HarvestReview, check_learnable, learnable, review_harvest
 from genlink.training.loop import Run, announce, train
 from genlink.training.preferences import PreferenceLoss
-from genlink.training.reference import check_kin, with_reference
+from genlink.training.reference import check_kin, digest_of_examples, with_reference
 from genlink.training.sources import Harvest, prepare_source
 from genlink.training.task import Task
 
@@ -226,7 +226,7 @@ def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
             stage.linker.model, preference.loss, nll=preference.nll, beta=beta, margin=preference.margin
         ),
         size=_pairs if of_pairs else len,
-        settings={"objective": config.objective, "lists": len(lists), **preference.model_dump()},
+        settings={"objective": config.objective, "examples": digest_of_examples(examples), **preference.model_dump()},
     )
     run = train(
         stage.linker.model,

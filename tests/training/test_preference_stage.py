@@ -158,6 +158,29 @@ def test_an_interrupted_run_goes_on_to_the_same_end(whole, tmp_path, monkeypatch
         assert same(weights(tmp_path / model), weights(output / model))
 
 
+@pytest.mark.parametrize("change", ["names", "judgements"])
+def test_a_round_does_not_go_on_with_other_examples(preference, tmp_path, monkeypatch, change):
+    config = preference(tmp_path, preference={"loss": "marginal"}, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        dies(patch, PreferenceLoss, "forward", 3)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(config)
+    path = tmp_path / "round-1" / "answers.jsonl"
+    before = path.read_text()
+    lines = [json.loads(line) for line in before.splitlines()]
+    answers = next(line["answers"] for line in lines if any(answer["right"] for answer in line["answers"]))
+    if change == "names":
+        answers.reverse()
+    else:
+        for answer in answers:
+            answer["right"] = not answer["right"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UsageError, match="checkpoint: was written with examples [0-9a-f]{64}, this run has [0-9a-f]"):
+        run_stage(config, resume=True)
+    path.write_text(before)
+    assert run_stage(config, resume=True).step == 4
+
+
 def test_a_finished_run_is_resumed_by_doing_nothing(whole, tmp_path, monkeypatch):
     config, output = whole
     shutil.copytree(output, tmp_path / "run")
