@@ -44,6 +44,7 @@ def alone(output: Path, accelerator: Accelerator) -> Iterator[None]:
         time.sleep(POLL_SECONDS)
     try:
         yield
+        accelerator.wait_for_everyone()  # a slower process may still read what was made
     finally:
         if main:
             lock.release()
