@@ -53,7 +53,8 @@ def learnable(
 
     def fitting(names: Iterable[str]) -> set[str]:
         unique = list(dict.fromkeys(names))
-        return {name for name, tokens in zip(unique, encoding.names(unique), strict=True) if len(tokens) < target_tokens}
+        spelled = zip(unique, encoding.names(unique), strict=True)
+        return {name for name, tokens in spelled if len(tokens) < target_tokens}
 
     fit = fitting(answer.name for item in lists for answer in item.answers)
     found = [replace(item, answers=tuple(answer for answer in item.answers if answer.name in fit)) for item in lists]

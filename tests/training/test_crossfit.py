@@ -214,9 +214,7 @@ def test_finished_folds_are_used_where_no_lock_can_be_had(crossfit, tmp_path, mo
         harvest_stage(crossfit(tmp_path / "c", seed=1))
 
 
-def test_a_fold_that_was_trained_anew_since_it_was_looked_at_is_not_asked(
-    crossfit, make_linker, tmp_path, monkeypatch
-):
+def test_a_fold_that_was_trained_anew_since_it_was_looked_at_is_not_asked(crossfit, make_linker, tmp_path, monkeypatch):
     def claim(*arguments, original=stages.claim):
         if Path(arguments[0]).name == "run":
             make_linker().save(tmp_path / "folds" / "1-of-2" / "model")

@@ -175,7 +175,7 @@ def test_a_round_does_not_go_on_with_other_examples(preference, tmp_path, monkey
         for answer in answers:
             answer["right"] = not answer["right"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(UsageError, match="checkpoint: was written with examples [0-9a-f]{64}, this run has [0-9a-f]"):
+    with pytest.raises(UsageError, match=r"checkpoint: was written with examples [0-9a-f]{64}, this run has [0-9a-f]"):
         run_stage(config, resume=True)
     path.write_text(before)
     assert run_stage(config, resume=True).step == 4
