@@ -6,7 +6,6 @@ and from the model that is there now; so a plan that was broken off, or changed,
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +57,7 @@ class Training:
         begun = _record(self.result)
         checkpoint = self.config.model.checkpoint
         weights = Path(checkpoint) / "model.safetensors" if checkpoint else None
-        if begun is None or _is_of_another(weights, begun, self.result) or self._has_other_recipe():
+        if begun is None or _is_of_another(weights, begun) or self._has_other_recipe():
             return "run"
         return "done" if begun["n"] else "resume"  # the examples are counted at the end, when the model is there
 
@@ -97,7 +96,7 @@ class Evaluation:
         made = _record(self.result)  # which is written last
         if made is None or made["command"] != command_line(["genlink", *self.command()]):
             return "run"
-        if _is_of_another(Path(self.words[1]), made, self.result) or not self.predictions.exists():
+        if _is_of_another(Path(self.words[1]), made) or not self.predictions.exists():
             return "run"
         return "done"
 
@@ -193,23 +192,19 @@ def _record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _is_of_another(model: Path | None, made: dict[str, Any], result: Path) -> bool:
+def _is_of_another(model: Path | None, made: dict[str, Any]) -> bool:
     """Whether a result was made from a model, or its weights, that is another by now.
 
-    One that does not say what it was made from is trusted, which is said once.
+    Of one that does not say what it was made from, the date decides: the model may not have been begun after it.
     """
     if model is None or not locate(model).exists():
         return False
     digests = [entry["sha256"] for entry in made["data"] if entry["path"] == display(model)]
-    if not digests:
-        _say_trusted()
-        return False
-    return _digest(locate(model)) not in digests
-
-
-@cache
-def _say_trusted() -> None:
-    print("some runs do not record the weights that they began with, and are taken to be of those", file=sys.stderr)
+    if digests:
+        return _digest(locate(model)) not in digests
+    directory = locate(model) if locate(model).is_dir() else locate(model).parent
+    trained = _record(directory.parent / "run.json")
+    return trained is not None and str(made["created"]) < str(trained["created"])
 
 
 def _digest(path: Path) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import experiment_units
 import pytest
 import run_experiment
 import yaml
@@ -248,21 +247,19 @@ def test_what_was_made_from_a_model_is_made_anew_with_it(work: Path, run: Run) -
     assert set(outputs(calls(work))) == set(seed_outputs(1, "a-model")[1:])
 
 
-def test_what_does_not_say_which_model_it_was_made_from_is_taken_as_it_is(
-    work: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_what_does_not_say_which_model_it_was_made_from_the_date_decides(work: Path, run: Run) -> None:
     assert run() == 0
     calls(work)
     for path in (work / "runs").rglob("*.json"):
         record = json.loads(path.read_text())
         if isinstance(record, dict) and "data" in record:
             path.write_text(json.dumps({**record, "data": []}))
-    for seed in (0, 1):
-        (work / f"runs/shared/a-model/seed-{seed}/1/model/model.safetensors").write_text("others")
-    experiment_units._say_trusted.cache_clear()
     assert run() == 0
     assert calls(work) == []
-    assert capsys.readouterr().err.count("do not record the weights") == 1
+    path = work / "runs/shared/a-model/seed-1/1/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "created": "9999-01-01T00:00:00+00:00"}))
+    assert run() == 0
+    assert set(outputs(calls(work))) == {*seed_outputs(1, "a-model")[1:], *seed_outputs(1, "more")}
 
 
 def test_a_stage_is_shared_by_all_that_do_not_change_it(work: Path, run: Run) -> None:

@@ -56,14 +56,15 @@ def _print_review(review: HarvestReview) -> None:
         ("first name right", review.counts.first_right),
         ("no name right", review.counts.none_right),
         ("no name wrong", review.counts.none_wrong),
+        ("names too long", review.too_long),
     ):
         counts.add_row(fact, f"{count:,}")
     policies = list(next(iter(review.pairs.values())))
-    headings = ("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies), "too long")
+    headings = ("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies))
     left = Table(*headings, box=None, pad_edge=False)
     for choice, lists in review.lists.items():
         of_policies = (f"{review.pairs[choice][policy]:,}" for policy in policies)
-        left.add_row(choice, f"{lists:,}", *of_policies, f"{review.too_long[choice]:,}")
+        left.add_row(choice, f"{lists:,}", *of_policies)
     for table in (counts, left):
         for column in table.columns[1:]:
             column.justify = "right"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -20,7 +20,7 @@ __all__ = ["HarvestReview", "LearntCounts", "check_learnable", "learnable", "rev
 class LearntCounts:
     """How many lists are learnt from, how many pairs they hold, and how many were given their nearest gold names.
 
-    ``too_long``: how many names were left out of the lists since they have more tokens than are learnt.
+    ``too_long``: how many harvested names were left out since they have more tokens than are learnt.
     """
 
     lists: int
@@ -33,13 +33,13 @@ class LearntCounts:
 class HarvestReview:
     """What a harvest brought and, for each ``preference.no_answer``, what the loss would learn from.
 
-    ``lists``: how many. ``pairs``: how many of each policy. ``too_long``: names left out.
+    ``lists``: how many. ``pairs``: how many of each policy. ``too_long``: harvested names left out, under any choice.
     """
 
     counts: AnswerCounts
     lists: dict[str, int]
     pairs: dict[str, dict[PairPolicy, int]]
-    too_long: dict[str, int]
+    too_long: int
 
 
 def learnable(
@@ -50,19 +50,19 @@ def learnable(
     Names of more than ``target_tokens`` tokens, the end token included, are left out: no search finds them, and what is
     left of one that is cut is no name. Lists without a right name are dealt with by ``preference.no_answer``.
     """
-    found = _without_long_names(lists, encoding, target_tokens)
-    with_gold = with_nearest(found, kb) if preference.no_answer == "nearest" else found
-    given = _without_long_names(with_gold, encoding, target_tokens)
+
+    def fitting(names: Iterable[str]) -> set[str]:
+        unique = list(dict.fromkeys(names))
+        spelled = zip(unique, encoding.names(unique), strict=True)
+        return {name for name, tokens in spelled if len(tokens) < target_tokens}
+
+    fit = fitting(answer.name for item in lists for answer in item.answers)
+    found = [replace(item, answers=tuple(answer for answer in item.answers if answer.name in fit)) for item in lists]
+    given = with_nearest(found, kb, fitting=fitting) if preference.no_answer == "nearest" else found
     kept = [item for item in given if _can_be_learnt(item, preference)]
     as_found = sum(_can_be_learnt(item, preference) for item in found)
-    too_long = _count_names(lists) - _count_names(found) + _count_names(with_gold) - _count_names(given)
+    too_long = _count_names(lists) - _count_names(found)
     return kept, LearntCounts(len(kept), _count_pairs(kept, preference.pairs), len(kept) - as_found, too_long)
-
-
-def _without_long_names(lists: Sequence[AnswerList], encoding: Encoding, target_tokens: int) -> list[AnswerList]:
-    names = list(dict.fromkeys(answer.name for item in lists for answer in item.answers))
-    fit = {name for name, tokens in zip(names, encoding.names(names), strict=True) if len(tokens) < target_tokens}
-    return [replace(item, answers=tuple(answer for answer in item.answers if answer.name in fit)) for item in lists]
 
 
 def _can_be_learnt(item: AnswerList, preference: PreferenceConfig) -> bool:
@@ -86,13 +86,16 @@ def review_harvest(
     lists: Sequence[AnswerList], kb: KnowledgeBase, encoding: Encoding, target_tokens: int, preference: PreferenceConfig
 ) -> HarvestReview:
     """Counts of a harvest under every choice that there is."""
-    review = HarvestReview(count_answers(lists), {}, {}, {})
-    for choice in get_args(PreferenceConfig.model_fields["no_answer"].annotation):
-        chosen = preference.model_copy(update={"no_answer": choice})
-        kept, learnt = learnable(lists, kb, encoding, target_tokens, chosen)
-        review.lists[choice], review.too_long[choice] = learnt.lists, learnt.too_long
-        review.pairs[choice] = {policy: _count_pairs(kept, policy) for policy in get_args(PairPolicy)}
-    return review
+    learnt = {
+        choice: learnable(lists, kb, encoding, target_tokens, preference.model_copy(update={"no_answer": choice}))
+        for choice in get_args(PreferenceConfig.model_fields["no_answer"].annotation)
+    }
+    return HarvestReview(
+        count_answers(lists),
+        {choice: counts.lists for choice, (_, counts) in learnt.items()},
+        {choice: {p: _count_pairs(kept, p) for p in get_args(PairPolicy)} for choice, (kept, _) in learnt.items()},
+        learnt[preference.no_answer][1].too_long,
+    )
 
 
 def _count_names(lists: Sequence[AnswerList]) -> int:

@@ -22,11 +22,10 @@ from genlink.evaluation.results import result_record
 from genlink.files import read_json, sha256, write_json
 from genlink.linkers.generative import GenerativeLinker
 from genlink.training.loop import Run, announce
-from genlink.training.sources import fold_directory
+from genlink.training.sources import WEIGHTS, fold_directory
 
 __all__ = ["alone", "begin_record", "check_recipe", "claim", "recipe_change", "refuse_to_mix"]
 
-WEIGHTS = "model.safetensors"
 POLL_SECONDS = 2.0
 
 
@@ -45,6 +44,7 @@ def alone(output: Path, accelerator: Accelerator) -> Iterator[None]:
         time.sleep(POLL_SECONDS)
     try:
         yield
+        accelerator.wait_for_everyone()  # a slower process may still read what was made
     finally:
         if main:
             lock.release()
@@ -84,20 +84,26 @@ def recipe_change(output: Path, config: TrainConfig) -> str | None:
     except ValueError:
         return "a recipe that this version cannot read"
     difference = begun.first_difference(config)
-    if difference is None and (output / "round-0" / "round.json").exists():  # scores of rounds are compared
+    has_scores = (output / "round-0" / "round.json").exists()  # which those of further rounds are compared with
+    if difference is None and has_scores:
         difference = _dev_difference(begun.dev, config.dev)
     if difference is not None:
         key, then, now = difference
         return f"{key} {then}, the recipe now has {now}"
+    is_same_dev = begun.dev and config.dev and begun.dev.corpus == config.dev.corpus
+    if not is_same_dev or (config.stage == "preference" and not has_scores):  # another one may be taken
+        config = config.model_copy(update={"dev": None})
     return _data_change(output, config)
 
 
 def _dev_difference(one: DevConfig | None, two: DevConfig | None) -> tuple[str, Any, Any] | None:
-    """The first key by which a score would be of other mentions, with the values of both."""
+    """The first key by which scores could not be compared, or the best model not be kept, with the values of both."""
     for key in ("corpus", "types", "limit"):
         then, now = getattr(one, key, None), getattr(two, key, None)
         if then != now:
             return f"dev.{key}", then, now
+    if one and two and (one.keep, two.keep) == ("last", "best"):  # the best so far was not saved
+        return "dev.keep", one.keep, two.keep
     return None
 
 
@@ -167,4 +173,8 @@ def begin_record(
     if resume and path.exists():  # what began the run stands for all of it
         begun = read_json(path)
         record.update({key: begun[key] for key in ("command", "commit", "dirty", "created") if key in begun})
+        # Of a file that it does not record nobody knows what it was then. But another dev set may be taken.
+        dev = display(config.dev.corpus) if config.dev else None
+        kept = [entry for entry in begun["data"] if entry["path"] != dev]
+        record["data"] = kept + [entry for entry in record["data"] if entry["path"] == dev]
     return record

@@ -36,7 +36,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.training.lists import HarvestReview, check_learnable, learnable, review_harvest
 from genlink.training.loop import Run, announce, train
 from genlink.training.preferences import PreferenceLoss
-from genlink.training.reference import check_kin, with_reference
+from genlink.training.reference import check_kin, digest_of_examples, with_reference
 from genlink.training.sources import Harvest, prepare_source
 from genlink.training.task import Task
 
@@ -83,14 +83,16 @@ def prepare_rounds(
     names: KnowledgeBase,
     accelerator: Accelerator,
     *,
+    fold_weights: Sequence[str] = (),
     max_steps: int | None = None,
 ) -> PreferenceStage:
     """Everything that the stage needs; nothing is written.
 
-    ``names``: the knowledge bases of pairs, merged. Raises ModelError where the reference is not of the model's kin.
+    ``names`` and ``fold_weights`` are those of ``prepare_source``. Raises ModelError where the reference is not of the
+    model's kin.
     """
     preference = config.preference or PreferenceConfig()
-    searched, harvest = prepare_source(config, linker, names, accelerator)
+    searched, harvest = prepare_source(config, linker, names, accelerator, fold_weights)
     reference = None
     if preference.reference is not None:
         other = GenerativeLinker.load(locate(preference.reference))
@@ -224,7 +226,7 @@ def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
             stage.linker.model, preference.loss, nll=preference.nll, beta=beta, margin=preference.margin
         ),
         size=_pairs if of_pairs else len,
-        settings={"objective": config.objective, "lists": len(lists), **preference.model_dump()},
+        settings={"objective": config.objective, "examples": digest_of_examples(examples), **preference.model_dump()},
     )
     run = train(
         stage.linker.model,

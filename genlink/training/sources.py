@@ -16,6 +16,7 @@ from genlink.data.neighbours import OtherNames
 from genlink.data_paths import locate
 from genlink.errors import UsageError
 from genlink.evaluation import training_names
+from genlink.files import sha256
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
 from genlink.schema import Mention
@@ -30,19 +31,27 @@ from genlink.training.harvest import (
 from genlink.training.materials import folds, synonym_pairs, training_mentions
 from genlink.training.reference import check_kin
 
-__all__ = ["fold_directory", "fold_recipe", "prepare_source"]
+__all__ = ["WEIGHTS", "fold_directory", "fold_recipe", "prepare_source"]
+
+WEIGHTS = "model.safetensors"
 
 # Harvests the lists of a round, counted from one, into a file.
 Harvest = Callable[[int, Path], list[AnswerList]]
 
 
 def prepare_source(
-    config: TrainConfig, linker: GenerativeLinker, names: KnowledgeBase, accelerator: Accelerator
+    config: TrainConfig,
+    linker: GenerativeLinker,
+    names: KnowledgeBase,
+    accelerator: Accelerator,
+    fold_weights: Sequence[str] = (),
 ) -> tuple[GenerativeLinker, Harvest]:
     """The linker over the names that are asked for and answered, and the function that harvests a round's lists.
 
-    ``names``: the knowledge bases of pairs, merged, for the sources that ask for names. Everything that can be missing
-    is read here. Raises CorpusError where no mention has a gold concept.
+    ``names``: the knowledge bases of pairs, merged, for the sources that ask for names. ``fold_weights``: the SHA-256
+    of the weights of each fold's model, which may be filled in until the first harvest; that raises UsageError where
+    another model has taken a place. Everything that can be missing is read here. Raises CorpusError where no mention
+    has a gold concept.
     """
     settings = config.harvest or HarvestConfig()
     from_names = settings.source in ("kb", "tfidf")
@@ -106,6 +115,11 @@ def prepare_source(
                 opened.clear()  # one at a time: such a model may be large
                 directory = fold_directory(config, fold) / "model"
                 other = GenerativeLinker.load(directory)
+                if sha256(directory / WEIGHTS) != fold_weights[fold]:
+                    raise UsageError(
+                        f"{directory}: another command trained this fold anew meanwhile. Give the recipes "
+                        "harvest.fold_models of their own, and start anew with --overwrite."
+                    )
                 check_kin(other, linker, str(directory))
                 # No name of the fold itself: asked for, a mention would find its own text.
                 seen = [m for number, part in enumerate(dealt) if number != fold for m in part]

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from genlink.config import FinetuneConfig, TrainConfig
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.targets import MentionTargets, nearest_gold_names
-from genlink.errors import CorpusError, UsageError
+from genlink.errors import CorpusError, DataError, UsageError
 from genlink.evaluation import training_names
-from genlink.files import has_manifest, read_json, write_json
+from genlink.files import has_manifest, read_json, sha256, write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_merged
 from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
@@ -40,7 +41,7 @@ from genlink.training.materials import (
 from genlink.training.outputs import alone, begin_record, check_recipe, claim, recipe_change, refuse_to_mix
 from genlink.training.rounds import PreferenceStage, carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
-from genlink.training.sources import fold_recipe
+from genlink.training.sources import WEIGHTS, fold_recipe
 from genlink.training.task import target_task
 
 __all__ = ["harvest_stage", "run_stage"]
@@ -141,11 +142,30 @@ def _prepare_preference(
     recipes = []
     if config.harvest is not None and config.harvest.source == "crossfit":
         recipes = [fold_recipe(config, fold) for fold in range(config.harvest.folds)]
-    stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator, max_steps=max_steps)
+    fold_weights: list[str] = []
+    stage = prepare_rounds(
+        config, ready.linker, ready.sources, ready.accelerator, fold_weights=fold_weights, max_steps=max_steps
+    )
     for recipe in recipes:
-        with alone(Path(recipe.output), ready.accelerator):
-            _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
+        # Asked without the lock first, which cannot be had where nothing may be written. All processes have to agree.
+        found = gather_object([_trained_weights(recipe, max_steps)])
+        if not all(found):
+            with alone(Path(recipe.output), ready.accelerator):
+                _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
+                found = [sha256(Path(recipe.output) / "model" / WEIGHTS)]
+        fold_weights.append(found[0])
     return stage
+
+
+def _trained_weights(recipe: TrainConfig, max_steps: int | None) -> str | None:
+    """The SHA-256 of the weights of a fold's model, None if that is not finished or not of this recipe."""
+    output = Path(recipe.output)
+    try:
+        weights = sha256(output / "model" / WEIGHTS)  # first: what is of the recipe afterwards was so before
+        is_ours = recipe_change(output, recipe) is None and _steps_done(output) >= _steps_wanted(recipe, max_steps)
+    except (DataError, OSError):  # there is none, or another command is deleting it
+        return None
+    return weights if is_ours else None
 
 
 def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) -> None:
@@ -153,13 +173,17 @@ def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) 
     output = Path(recipe.output)
     change = recipe_change(output, recipe)
     if change is None and (done := _steps_done(output)):
-        if done >= min(filter(None, (max_steps, recipe.optimiser.steps))):
+        if done >= _steps_wanted(recipe, max_steps):
             return
         change = f"no more than {done} steps"
     if change is not None and not overwrite:
         raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
     begun = change is None and (output / "config.json").exists()
     run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
+
+
+def _steps_wanted(recipe: TrainConfig, max_steps: int | None) -> int:
+    return min(filter(None, (max_steps, recipe.optimiser.steps)))
 
 
 def _steps_done(output: Path) -> int:

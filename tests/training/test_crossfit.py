@@ -201,6 +201,30 @@ def test_a_fold_that_another_command_trains_is_waited_for_and_used(crossfit, tmp
     assert capsys.readouterr().err.count(f"{folds / '1-of-2'}: another command is at work there, waiting for it") == 1
 
 
+def test_finished_folds_are_used_where_no_lock_can_be_had(crossfit, tmp_path, monkeypatch, trained):
+    harvest_stage(crossfit(tmp_path / "a"))
+
+    def refuse(lock, **keywords):
+        raise PermissionError(lock.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    harvest_stage(crossfit(tmp_path / "b"))
+    assert trained == ["0-of-2", "1-of-2"]
+    with pytest.raises(PermissionError):
+        harvest_stage(crossfit(tmp_path / "c", seed=1))
+
+
+def test_a_fold_that_was_trained_anew_since_it_was_looked_at_is_not_asked(crossfit, make_linker, tmp_path, monkeypatch):
+    def claim(*arguments, original=stages.claim):
+        if Path(arguments[0]).name == "run":
+            make_linker().save(tmp_path / "folds" / "1-of-2" / "model")
+        original(*arguments)
+
+    monkeypatch.setattr(stages, "claim", claim)
+    with pytest.raises(UsageError, match=f"{tmp_path}/folds/1-of-2/model: another command trained this fold anew"):
+        harvest_stage(crossfit(tmp_path / "run"))
+
+
 def test_no_other_command_trains_a_fold_meanwhile(crossfit, tmp_path, monkeypatch):
     free = []
 

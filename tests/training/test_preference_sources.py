@@ -18,9 +18,11 @@ from genlink.data.encoding import Prompt
 from genlink.data.negatives import nearest_other_names
 from genlink.data.tokenizer import train_tokenizer
 from genlink.errors import CorpusError, ModelError, UsageError
+from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import fresh_bart
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
+from genlink.schema import Concept
 from genlink.templates import Template
 from genlink.training import rounds
 from genlink.training.lists import LearntCounts, learnable, review_harvest
@@ -150,13 +152,25 @@ def test_names_of_more_tokens_than_are_learnt_are_left_out_and_counted(kb, encod
     kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="skip"))
     assert (kept, learnt) == ([lists[2]], LearntCounts(lists=1, pairs=1, given_nearest=0, too_long=2))
     kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="nearest"))
-    # Of the two names of D2 that the first is given one is too long again.
+    # Of the two names of D2 one alone may be given to the first; the other was counted where it was harvested.
     assert kept == [replace(lists[0], answers=(fever, Answer("osteovitrosis", True))), lists[2]]
-    assert learnt == LearntCounts(lists=2, pairs=2, given_nearest=1, too_long=3)
+    assert learnt == LearntCounts(lists=2, pairs=2, given_nearest=1, too_long=2)
     kept, learnt = learnable(lists, kb, encoding, limit + 1, PreferenceConfig())
     assert (kept, learnt.too_long) == (lists, 0)
     review = review_harvest(lists, kb, encoding, limit, PreferenceConfig())
-    assert (review.lists, review.too_long) == ({"skip": 1, "nearest": 2}, {"skip": 2, "nearest": 3})
+    assert (review.lists, review.too_long) == ({"skip": 1, "nearest": 2}, 2)
+
+
+def test_the_nearest_names_are_chosen_among_those_that_are_learnt(encoding):
+    long = ("glass bones and teeth", "glass bones and eyes", "glass bones and ears")
+    kb = KnowledgeBase.from_concepts([Concept("D2", (*long, "moth lung")), Concept("D1", ("silver fever",))])
+    limit = min(len(tokens) for tokens in encoding.names(long))
+    assert all(len(tokens) < limit for tokens in encoding.names(["moth lung", "silver fever"]))
+    fever = Answer("silver fever", False)
+    lists = [AnswerList(Prompt("glass bones"), ("D2",), (fever,))]
+    kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="nearest"))
+    assert kept == [replace(lists[0], answers=(fever, Answer("moth lung", True)))]
+    assert learnt == LearntCounts(lists=1, pairs=1, given_nearest=1, too_long=0)
 
 
 def test_a_stage_learns_whole_names_only(preference, encoding, tmp_path, monkeypatch):
@@ -246,21 +260,22 @@ def test_a_run_is_not_resumed_under_another_recipe(preference, tmp_path, section
 
 
 def test_a_run_is_not_resumed_after_what_it_reads_has_changed(preference, write_corpus, start, dictionary, tmp_path):
-    files_read = {"corpus": tmp_path / "c.pubtator", "dev": tmp_path / "d.pubtator", "kb": tmp_path / "kb.txt"}
+    dev, files_read = tmp_path / "d.pubtator", {"corpus": tmp_path / "c.pubtator", "kb": tmp_path / "kb.txt"}
     shutil.copy(write_corpus("mine", ("silver fevers", "D1"), ("moth lungs", "D3")), files_read["corpus"])
-    shutil.copy(files_read["corpus"], files_read["dev"])
+    shutil.copy(files_read["corpus"], dev)
     shutil.copy(dictionary, files_read["kb"])
     shutil.copytree(start, tmp_path / "start")
     config = preference(
         tmp_path / "run",
         knowledge_base=[str(files_read["kb"])],
         corpus={"train": [str(files_read["corpus"])]},
-        dev={"corpus": str(files_read["dev"])},
+        dev={"corpus": str(dev)},
         model={"checkpoint": str(tmp_path / "start"), "dropout": 0.1},
     )
     harvest_stage(config)
     begun = (tmp_path / "run" / "run.json").read_bytes()
-    for path in (*files_read.values(), tmp_path / "start" / "model.safetensors"):
+
+    def is_refused_after_a_change_of(path: Path) -> None:
         before = path.read_bytes()
         path.write_bytes(before + b"\n")
         for carry_out in (harvest_stage, run_stage):
@@ -269,11 +284,16 @@ def test_a_run_is_not_resumed_after_what_it_reads_has_changed(preference, write_
             problem = f"{tmp_path / 'run'}: was begun with other contents of {path}. "
             assert str(caught.value) == problem + "Go back to that, or start anew with --overwrite."
         path.write_bytes(before)
+
+    for path in (*files_read.values(), tmp_path / "start" / "model.safetensors"):
+        is_refused_after_a_change_of(path)
+    dev.write_bytes(dev.read_bytes() + b"\n")  # there are no scores yet
     assert harvest_stage(config, resume=True).counts.lists == 2
     assert (tmp_path / "run" / "run.json").read_bytes() == begun
     # One that was begun before it was recorded what is read.
     (tmp_path / "run" / "run.json").unlink()
     assert run_stage(config, resume=True).step == 4
+    is_refused_after_a_change_of(dev)
 
 
 def test_how_a_run_is_scored_and_cut_up_may_change(preference, dev_corpus, tmp_path):
