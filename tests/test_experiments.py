@@ -253,7 +253,7 @@ def test_of_what_does_not_say_which_model_it_was_made_from_the_date_decides(work
     for path in (work / "runs").rglob("*.json"):
         record = json.loads(path.read_text())
         if isinstance(record, dict) and "data" in record:
-            path.write_text(json.dumps({**record, "data": []}))
+            path.write_text(json.dumps({**record, "data": [], "created": "2000-01-01T00:00:00+00:00"}))
     assert run() == 0
     assert calls(work) == []
     path = work / "runs/shared/a-model/seed-1/1/run.json"
