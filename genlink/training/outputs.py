@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from accelerate import Accelerator
@@ -41,7 +41,7 @@ def alone(output: Path, accelerator: Accelerator) -> Iterator[None]:
         if not is_waiting:
             announce(accelerator, f"{output}: another command is at work there, waiting for it")
         is_waiting = True
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
     try:
         yield
         accelerator.wait_for_everyone()  # a slower process may still read what was made

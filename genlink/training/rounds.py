@@ -226,7 +226,11 @@ def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
             stage.linker.model, preference.loss, nll=preference.nll, beta=beta, margin=preference.margin
         ),
         size=_pairs if of_pairs else len,
-        settings={"objective": config.objective, "examples": digest_of_examples(examples), **preference.model_dump()},
+        settings={
+            "objective": config.objective,
+            "examples": digest_of_examples(examples, judged=True),
+            **preference.model_dump(),
+        },
     )
     run = train(
         stage.linker.model,

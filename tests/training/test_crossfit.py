@@ -194,7 +194,7 @@ def test_a_fold_that_another_command_trains_is_waited_for_and_used(crossfit, tmp
             elsewhere.rename(folds / "1-of-2")
             other.release()
 
-    monkeypatch.setattr(outputs.time, "sleep", other_works_on)
+    monkeypatch.setattr(outputs, "sleep", other_works_on)
     harvest_stage(crossfit(tmp_path / "b"))
     assert trained == ["0-of-2", "1-of-2"]
     assert len(slept) == 3
