@@ -1,23 +1,24 @@
 """The units of work of an experiment: what each one needs, whether it is done, and how it is begun.
 
 Nothing is remembered beside the outputs. A unit is done when its output is whole, was made by the command of the plan,
-and was begun after the model that it goes on from; so a plan that was broken off, or changed, goes on where it has to.
+and from the model that is there now; so a plan that was broken off, or changed, goes on where it has to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from experiment_plan import Plan, Row, Stage
 
 from genlink.config import TrainConfig, read_train_config
-from genlink.data_paths import locate
+from genlink.data_paths import display, locate
 from genlink.errors import DataError
 from genlink.evaluation.results import command_line, read_result
-from genlink.files import read_json
+from genlink.files import read_json, sha256
 from genlink.linkers.opening import LEXICAL
 
 __all__ = ["DICTIONARIES", "Evaluation", "Experiment", "State", "Training", "Unit", "with_needs"]
@@ -54,7 +55,9 @@ class Training:
         if self.needs and self.needs.state() != "done":
             return "waits"
         begun = _record(self.result)
-        if begun is None or _is_older(begun, self.config.model.checkpoint) or self._has_other_recipe():
+        checkpoint = self.config.model.checkpoint
+        weights = Path(checkpoint) / "model.safetensors" if checkpoint else None
+        if begun is None or _is_of_another(weights, begun) or self._has_other_recipe():
             return "run"
         return "done" if begun["n"] else "resume"  # the examples are counted at the end, when the model is there
 
@@ -93,7 +96,9 @@ class Evaluation:
         made = _record(self.result)  # which is written last
         if made is None or made["command"] != command_line(["genlink", *self.command()]):
             return "run"
-        return "run" if _is_older(made, self.words[1]) or not self.predictions.exists() else "done"
+        if _is_of_another(Path(self.words[1]), made) or not self.predictions.exists():
+            return "run"
+        return "done"
 
 
 Unit = Training | Evaluation
@@ -187,7 +192,27 @@ def _record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _is_older(made: dict[str, Any], model: str | None) -> bool:
-    """Whether the model that it was made from was trained anew since. Both say when they were begun, in UTC."""
-    trained = _record(locate(model).parent / "run.json") if model else None
+def _is_of_another(model: Path | None, made: dict[str, Any]) -> bool:
+    """Whether a result was made from a model, or its weights, that is another by now.
+
+    Of one that does not say what it was made from, the date decides: the model may not have been begun after it.
+    """
+    if model is None or not locate(model).exists():
+        return False
+    digests = [entry["sha256"] for entry in made["data"] if entry["path"] == display(model)]
+    if digests:
+        return _digest(locate(model)) not in digests
+    directory = locate(model) if locate(model).is_dir() else locate(model).parent
+    trained = _record(directory.parent / "run.json")
     return trained is not None and str(made["created"]) < str(trained["created"])
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file or directory, computed anew only when something about it has changed."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return _digest_of(path, tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+
+
+@cache
+def _digest_of(path: Path, state: tuple[tuple[Path, int, int], ...]) -> str:
+    return sha256(path)

@@ -137,14 +137,24 @@ def nested(trie: NameTrie) -> dict[int, Any]:
     return root
 
 
-def by_generate(model: BartForConditionalGeneration, question: Question, batch: int, beams: int = BEAMS) -> Answer:
-    """Beam search of transformers with `prefix_allowed_tokens_fn`, scores summed."""
+def by_generate(
+    model: BartForConditionalGeneration,
+    question: Question,
+    batch: int,
+    beams: int = BEAMS,
+    prefix: Sequence[int] = (),
+) -> Answer:
+    """Beam search of transformers with `prefix_allowed_tokens_fn`, scores summed.
+
+    ``prefix``: what the decoder is given before the name, its start token included; that alone when empty.
+    """
     root, end = nested(question.trie), question.trie.end_token
+    given = torch.tensor([prefix or [int(model.config.decoder_start_token_id)]])
     pad = int(model.config.pad_token_id)
 
-    def allowed(_: int, prefix: torch.Tensor) -> list[int]:
+    def allowed(_: int, tokens: torch.Tensor) -> list[int]:
         node: dict[int, Any] | None = root
-        for token in prefix[1:].tolist():
+        for token in tokens[given.shape[1] :].tolist():
             node = None if node is None else node.get(token)
         return [pad] if node is None else [end if token == -1 else token for token in node]
 
@@ -154,6 +164,7 @@ def by_generate(model: BartForConditionalGeneration, question: Question, batch: 
         output = model.generate(
             input_ids=sources,
             attention_mask=torch.ones_like(sources),
+            decoder_input_ids=given.expand(len(sources), -1),
             num_beams=beams,
             num_return_sequences=1,
             prefix_allowed_tokens_fn=allowed,
@@ -165,7 +176,7 @@ def by_generate(model: BartForConditionalGeneration, question: Question, batch: 
             return_dict_in_generate=True,
         )
         for sequence, score in zip(output.sequences.tolist(), output.sequences_scores.tolist(), strict=True):
-            tokens = sequence[1:]
+            tokens = sequence[given.shape[1] :]
             leaf = question.trie.find(tokens[: tokens.index(end) + 1])
             assert leaf is not None
             names.append(question.trie.name_of(leaf))

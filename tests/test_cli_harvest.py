@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accelerate import PartialState
 from typer.testing import CliRunner
 
 from genlink.cli.app import app
@@ -70,6 +71,7 @@ def test_the_harvest_is_carried_out_and_counted_and_training_goes_on_with_it(rec
     assert rows["first name right"] == [str(sum(right[0] for right in lists))]
     assert rows["no name right"] == [str(sum(not any(right) for right in lists))]
     assert rows["no name wrong"] == ["0"]
+    assert rows["names too long"] == ["0"]
     assert rows["no_answer"] == ["lists left", "pairs: misordered", "pairs: all", "pairs: hardest"]
     with_right = [right for right in lists if any(right)]
     every = sum(sum(right) * (3 - sum(right)) for right in with_right)
@@ -84,6 +86,14 @@ def test_the_harvest_is_carried_out_and_counted_and_training_goes_on_with_it(rec
     CliRunner().invoke(app, ["train", str(recipe), "--resume"], catch_exceptions=False)
     assert (tmp_path / "run" / "model" / "manifest.json").exists()
     assert answers.read_bytes() == before
+
+
+def test_of_several_processes_one_says_what_was_found(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = CliRunner().invoke(app, ["harvest", str(recipe)], catch_exceptions=False)
+    monkeypatch.setattr(PartialState, "is_main_process", property(lambda self: False))
+    again = CliRunner().invoke(app, ["harvest", str(recipe), "--resume"], catch_exceptions=False)
+    assert run.stdout and not again.stdout
+    assert "go on with" in run.stderr and "go on with" not in again.stderr
 
 
 def test_the_options_are_those_of_training(recipe: Path, tmp_path: Path) -> None:

@@ -182,6 +182,10 @@ def test_a_preference_recipe_needs_little(read):
         ({"harvest": {"source": "model"}}, "`harvest.source`: Input should be 'corpus', 'crossfit', 'kb' or 'tfidf'"),
         ({"harvest": {"source": "crossfit"}}, "harvest: source crossfit, and no other, needs finetune"),
         ({"harvest": {"finetune": "a.yaml"}}, "harvest: source crossfit, and no other, needs finetune"),
+        (
+            {"harvest": {"training_names": True}},
+            "harvest: training_names needs source crossfit: elsewhere a mention would find its own text",
+        ),
         ({"harvest": {"querys": 3}}, "unknown key `harvest.querys`. Did you mean `queries`?"),
         ({"preference": {"round": 2}}, "unknown key `preference.round`. Did you mean `rounds`?"),
         ({"preference": {"loss": "kto"}}, "`preference.loss`: Input should be 'dpo', 'simpo', 'marginal' or"),

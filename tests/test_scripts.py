@@ -293,3 +293,45 @@ def test_bench_growth_changes_one_thing_at_a_time(tmp_path: Path, monkeypatch: p
     }
     assert rows["2 beams, 1 names, full"]["rows"] >= rows["2 beams, 1 names, trie"]["rows"] > 0
     assert rows["2 beams, 1 names, full"]["ratio"] > 0
+
+
+def test_errors_are_drawn_to_be_read_and_their_classes_counted(tmp_path: Path) -> None:
+    lines = []
+    for mention, answers in enumerate((["C1"], ["C2", "C1"], ["C2"], [])):  # right, right at rank 2, wrong, no answer
+        candidates = [
+            {"concept_id": c, "concept_name": c, "name": c.lower(), "score": -1.0, "rank": rank, "ambiguous": False}
+            for rank, c in enumerate(answers, start=1)
+        ]
+        gold = {"gold": [["C1"]], "gold_concepts": [["C1"]], "candidates": candidates, "part": None, "type": None}
+        lines.append(
+            {"document_id": "d", "mention_id": str(mention), "text": "croup", "surface": "croup", "spans": [], **gold}
+        )
+    predictions, table, result = tmp_path / "p.jsonl", tmp_path / "errors.tsv", tmp_path / "errors.json"
+    predictions.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert run("count_errors.py", "draw", predictions, table, "--n", 9).returncode == 0
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    assert header.split("\t")[:3] == ["class", "document", "mention"]
+    assert [row.split("\t")[:3] for row in rows] == [["", "d", "1"], ["", "d", "2"], ["", "d", "3"]]
+
+    def count() -> subprocess.CompletedProcess[str]:
+        return run("count_errors.py", "count", table, "--predictions", predictions, "--result", result)
+
+    unread = count()
+    assert unread.returncode == 1 and "line 2: has no class" in unread.stderr and not result.exists()
+    table.write_text("class\tdocument\tmention\nbroader\td\t1\nbroader\td\t3\nother\td\t2\n", encoding="utf-8")
+    assert count().returncode == 0
+    counted = read_result(result)
+    assert (counted["n"], counted["settings"]["errors"], counted["settings"]["mentions"]) == (3, 3, 4)
+    assert {name: {k: v["value"] for k, v in row.items()} for name, row in counted["metrics"].items()} == {
+        "broader": {"errors": 2, "right_name_among_five": 1},
+        "other": {"errors": 1, "right_name_among_five": 0},
+    }
+    table.write_text("class\tdocument\tmention\nbroader\td\t0\n", encoding="utf-8")
+    right = count()
+    assert right.returncode == 1 and "is no error" in right.stderr
+    table.write_text("class\tdocument\tmention\nbroader\td\t1\nother\td\t1\n", encoding="utf-8")
+    assert "line 3: d, 1 stands in an earlier line" in count().stderr
+    table.write_bytes("class\tdocument\tmention\nbröder\td\t1\n".encode("latin-1"))
+    assert "is not UTF-8" in count().stderr
+    again = run("count_errors.py", "draw", predictions, table)
+    assert again.returncode == 1 and "is there already" in again.stderr

@@ -33,13 +33,18 @@ def harvest(
       genlink harvest configs/small/ncbi_disease/preference.yaml --resume
       genlink harvest configs/small/ncbi_disease/preference.yaml --set harvest.k=10 --output runs/k10
     """
+    from accelerate import PartialState
+
     from genlink.config import EncoderConfig
     from genlink.training.stages import harvest_stage
 
     config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
     if isinstance(config, EncoderConfig):
         raise UsageError(f"stage {config.stage} harvests nothing: give the recipe of a preference stage.")
-    _print_review(harvest_stage(config, resume=resume, overwrite=overwrite))
+    review = harvest_stage(config, resume=resume, overwrite=overwrite)
+    if not PartialState().is_main_process:
+        return
+    _print_review(review)
     typer.echo(f"{config.output}/round-1/answers.jsonl: go on with genlink train {recipe} --resume", err=True)
 
 
@@ -55,12 +60,15 @@ def _print_review(review: HarvestReview) -> None:
         ("first name right", review.counts.first_right),
         ("no name right", review.counts.none_right),
         ("no name wrong", review.counts.none_wrong),
+        ("names too long", review.too_long),
     ):
         counts.add_row(fact, f"{count:,}")
     policies = list(next(iter(review.pairs.values())))
-    left = Table("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies), box=None, pad_edge=False)
+    headings = ("no_answer", "lists left", *(f"pairs: {policy}" for policy in policies))
+    left = Table(*headings, box=None, pad_edge=False)
     for choice, lists in review.lists.items():
-        left.add_row(choice, f"{lists:,}", *(f"{review.pairs[choice][policy]:,}" for policy in policies))
+        of_policies = (f"{review.pairs[choice][policy]:,}" for policy in policies)
+        left.add_row(choice, f"{lists:,}", *of_policies)
     for table in (counts, left):
         for column in table.columns[1:]:
             column.justify = "right"

@@ -38,6 +38,8 @@ def train(
       genlink train configs/small/ncbi_disease/finetune.yaml --set seed=1 --set objective=trie --output runs/trie-1
       accelerate launch -m genlink train configs/small/ncbi_disease/pretrain.yaml
     """
+    from accelerate import PartialState
+
     from genlink.config import EncoderConfig
 
     config = read_recipe(recipe, changes, output, resume=resume, overwrite=overwrite)
@@ -50,7 +52,8 @@ def train(
 
         run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
     best = "" if run.best is None else f", best dev Acc@1 {run.best:.4f} at step {run.best_step}"
-    print(f"{config.output}/model: {run.step} steps in {run.seconds / 60:.1f} minutes{best}", file=sys.stderr)
+    if PartialState().is_main_process:
+        print(f"{config.output}/model: {run.step} steps in {run.seconds / 60:.1f} minutes{best}", file=sys.stderr)
 
 
 def demo(

@@ -101,6 +101,11 @@ class Recipe(Strict):
         corpora = [*(self.corpus.train if self.corpus else ()), *([self.dev.corpus] if self.dev else ())]
         return list(dict.fromkeys([*self.knowledge_base, *self._sources(), *corpora]))
 
+    @property
+    def models(self) -> list[str]:
+        """The checkpoints that it begins with."""
+        return []
+
     def first_difference(self, other: Recipe) -> tuple[str, Any, Any] | None:
         """The first key by which ``other`` would learn something else, with the values of both; None if it would not.
 

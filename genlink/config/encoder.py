@@ -135,5 +135,9 @@ class EncoderConfig(Recipe):
             raise ValueError("model.max_tokens is above model.shape.max_positions")
         return self
 
+    @property
+    def models(self) -> list[str]:
+        return [self.model.checkpoint] if self.model.checkpoint else []
+
     def _sources(self) -> list[str]:
         return self.pairs.sources

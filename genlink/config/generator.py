@@ -132,11 +132,15 @@ class HarvestConfig(Strict):
     """crossfit: fine-tune them for so many steps instead of the recipe's: they need not be good, only honest."""
     fold_models: str | None = None
     """crossfit: the directory that keeps them; folds in the output when left out."""
+    training_names: bool = False
+    """crossfit: the mentions of the other folds count as names of their concepts, as in a dictionary kb+train."""
 
     @model_validator(mode="after")
     def _crossfit_has_a_recipe(self) -> HarvestConfig:
         if (self.source == "crossfit") != (self.finetune is not None):
             raise ValueError("source crossfit, and no other, needs finetune: the recipe of its models")
+        if self.training_names and self.source != "crossfit":
+            raise ValueError("training_names needs source crossfit: elsewhere a mention would find its own text")
         return self
 
 
@@ -207,7 +211,8 @@ class TrainConfig(Recipe):
     preference: PreferenceConfig | None = None
     search: SearchConfig = SearchConfig()
     target_tokens: int = Field(64, ge=4)
-    """The longest name, in tokens; of longer ones the beginning is learnt, and they are left out of the trie."""
+    """The longest name, in tokens; of longer ones the beginning is learnt (preference: nothing), and they are left out
+    of the trie."""
 
     @model_validator(mode="after")
     def _stage_has_what_it_needs(self) -> TrainConfig:
@@ -247,6 +252,11 @@ class TrainConfig(Recipe):
         if shape and template.prefix_tokens + self.target_tokens + 1 > shape.max_positions:
             raise ValueError("template.prefix_tokens + target_tokens + 1 is above model.shape.max_positions")
         return self
+
+    @property
+    def models(self) -> list[str]:
+        reference = self.preference.reference if self.preference else None
+        return [model for model in (self.model.checkpoint, reference) if model]
 
     def _sources(self) -> list[str]:
         return self.pairs.sources

@@ -6,7 +6,7 @@ ANGEL (arXiv 2408.16493) takes a model's own best names for a mention: those of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,22 @@ def count_answers(lists: Sequence[AnswerList]) -> AnswerCounts:
     )
 
 
-def with_nearest(lists: Sequence[AnswerList], kb: KnowledgeBase, *, top: int = 3) -> list[AnswerList]:
+def with_nearest(
+    lists: Sequence[AnswerList],
+    kb: KnowledgeBase,
+    *,
+    top: int = 3,
+    fitting: Callable[[Iterable[str]], set[str]] = set,
+) -> list[AnswerList]:
     """Each list without a right name gets, behind its own, the gold names of ``kb`` spelled most like what was asked.
 
-    At most ``top`` of them (cosine of character trigrams, see :func:`genlink.data.targets.nearest_keys`). ANGEL's code
-    computes these names and then learns nothing from such a mention.
+    At most ``top`` of them (cosine of character trigrams, see :func:`genlink.data.targets.nearest_keys`), of those that
+    ``fitting`` leaves. ANGEL's code computes these names and then learns nothing from such a mention.
     """
     poor = [item for item in lists if not item.has_right]
     options = [sorted({key for i in item.gold for key in kb.concept_keys(kb.concept_index(i))}) for item in poor]
+    fit = fitting(kb.key(key) for keys in options for key in keys)
+    options = [[key for key in keys if kb.key(key) in fit] for keys in options]
     nearest = iter(nearest_keys([item.prompt.surface for item in poor], options, kb, top))
     completed = []
     for item in lists:

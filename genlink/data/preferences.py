@@ -56,15 +56,13 @@ def choose_pairs(right: Sequence[bool], policy: PairPolicy) -> list[tuple[int, i
     return first + [(c, r) for c in chosen for r in rejected if r < c]
 
 
-def preference_examples(
-    lists: Sequence[AnswerList], encoding: Encoding, target_tokens: int, policy: PairPolicy
-) -> list[PreferenceExample]:
-    """The lists as token ids, in order. Names of more than ``target_tokens`` tokens lose their end, as in training."""
+def preference_examples(lists: Sequence[AnswerList], encoding: Encoding, policy: PairPolicy) -> list[PreferenceExample]:
+    """The lists as token ids, in order. Names are whole: what is left of one that is cut would be no name."""
     prompts = [item.prompt for item in lists]
     names = iter(encoding.names([answer.name for item in lists for answer in item.answers]))
     examples = []
     for item, source, prefix in zip(lists, encoding.sources(prompts), encoding.prefixes(prompts), strict=True):
         right = [answer.right for answer in item.answers]
-        targets = [[*next(names), encoding.end][:target_tokens] for _ in item.answers]
+        targets = [[*next(names), encoding.end] for _ in item.answers]
         examples.append(PreferenceExample(source, prefix, targets, right, choose_pairs(right, policy)))
     return examples

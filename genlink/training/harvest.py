@@ -78,7 +78,10 @@ def mention_queries(mentions: Sequence[Mention], linker: GenerativeLinker, corpu
         query = queries.get((read, gold)) or Query(prompt, gold, 0)
         queries[read, gold] = replace(query, count=query.count + 1)
     if not queries:
-        raise CorpusError(f"{corpus}: no mention has a gold concept in the dictionary, so there is nothing to harvest.")
+        raise CorpusError(
+            f"{corpus}: no mention has a gold concept in the dictionary, so there is nothing to harvest. Check "
+            "corpus.types and knowledge_base; lower harvest.folds where one of several is empty."
+        )
     if unknown:
         logger.warning("%s: %d of %d mentions have no gold concept in the dictionary", corpus, unknown, len(mentions))
     return list(queries.values())
@@ -105,15 +108,31 @@ def name_queries(pairs: SynonymPairs, kb: KnowledgeBase, n: int, rng: np.random.
 
 
 def answer_queries(linker: GenerativeLinker, queries: Sequence[Query], k: int) -> list[AnswerList]:
-    """The ``k`` best names that the linker's search finds for each question."""
-    mentions = [Mention.in_context(q.prompt.left, q.prompt.surface, q.prompt.right) for q in queries]
-    spare = any(query.withheld is not None for query in queries)
-    lists = []
-    for query, result in zip(queries, linker.find(mentions, k + spare), strict=True):
-        judged = [(name, _judge(linker.kb, name.name, query)) for name in result.names if name.name != query.withheld]
-        answers = [Answer(linker.kb.key(n.name), right, round(n.score, 4)) for n, right in judged if right is not None]
-        lists.append(AnswerList(query.prompt, query.gold, tuple(answers[:k]), query.count))
-    return lists
+    """The ``k`` best names that the linker's search finds for each question.
+
+    Where names that are no answers have taken places of the list, the search is made again, twice as wide, until the
+    list is full or nothing is left to find.
+    """
+    lists: dict[int, AnswerList] = {}
+    waiting = list(range(len(queries)))
+    wanted, beams = k + any(query.withheld is not None for query in queries), linker.search.beams
+    while waiting:
+        prompts = [queries[i].prompt for i in waiting]
+        mentions = [Mention.in_context(prompt.left, prompt.surface, prompt.right) for prompt in prompts]
+        results = linker.with_search(replace(linker.search, beams=beams)).find(mentions, wanted)
+        short = []
+        for i, result in zip(waiting, results, strict=True):
+            query = queries[i]
+            judged = [(n, _judge(linker.kb, n.name, query)) for n in result.names if n.name != query.withheld]
+            answers = [
+                Answer(linker.kb.key(n.name), right, round(n.score, 4)) for n, right in judged if right is not None
+            ]
+            lists[i] = AnswerList(query.prompt, query.gold, tuple(answers[:k]), query.count)
+            is_all = result.exact and len(result.hypotheses) < wanted
+            if len(answers) < min(k, len(result.names)) and not is_all:
+                short.append(i)
+        waiting, wanted, beams = short, 2 * wanted, 2 * beams
+    return [lists[i] for i in range(len(queries))]
 
 
 def tfidf_answers(kb: KnowledgeBase, others: OtherNames, queries: Sequence[Query], k: int) -> list[AnswerList]:

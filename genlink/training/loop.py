@@ -51,13 +51,19 @@ def shares(examples: Sequence[E], processes: int, process: int, micro_batch_size
     Every process gets as many micro-batches as any other, since their gradients are exchanged together.
     """
     if len(examples) < processes:
-        raise UsageError(f"batch_size {len(examples)} is smaller than the number of processes, {processes}.")
+        raise UsageError(
+            f"batch_size {len(examples)} is smaller than the number of processes, {processes}. "
+            "Raise optimiser.batch_size, or start fewer processes."
+        )
     largest = math.ceil(len(examples) / processes)
     count = math.ceil(largest / (micro_batch_size or largest))
     bounds = [round(i * len(examples) / (processes * count)) for i in range(processes * count + 1)]
     cuts = [list(examples[a:b]) for a, b in itertools.pairwise(bounds)]
     if any(not cut for cut in cuts):
-        raise UsageError(f"batch_size {len(examples)} cannot be cut into {processes} x {count} micro-batches.")
+        raise UsageError(
+            f"batch_size {len(examples)} cannot be cut into {processes} x {count} micro-batches. "
+            "Raise optimiser.micro_batch_size."
+        )
     return cuts[process * count : (process + 1) * count]
 
 
@@ -148,7 +154,7 @@ def train(
             bar.update()
             if run.step % LOG_EVERY == 0 or run.step == steps:
                 loss, rate = losses.take(accelerator), optimiser.param_groups[0]["lr"]
-                bar.set_postfix(loss=f"{loss:.3f}", pairs_s=f"{run.examples / run.seconds:.0f}", refresh=False)
+                bar.set_postfix(loss=f"{loss:.3f}", examples_s=f"{run.examples / run.seconds:.0f}", refresh=False)
                 log.write(
                     step=run.step, loss=loss, learning_rate=rate, examples=run.examples, seconds=round(run.seconds, 2)
                 )

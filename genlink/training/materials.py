@@ -149,7 +149,10 @@ def training_mentions(config: CorpusConfig) -> list[Mention]:
     fold_of = folds(mentions, config.leave_out.of)
     kept = [m for m, fold in zip(mentions, fold_of, strict=True) if fold != config.leave_out.fold]
     if not kept:
-        raise CorpusError(f"{', '.join(config.train)}: no mentions are left without fold {config.leave_out.fold}.")
+        raise CorpusError(
+            f"{', '.join(config.train)}: no mentions are left without fold {config.leave_out.fold}. Give a corpus of "
+            "several texts, or check corpus.types."
+        )
     return kept
 
 

@@ -23,7 +23,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.training.preferences import name_log_probs
 from genlink.trie import NameTrie
 
-__all__ = ["check_kin", "with_reference"]
+__all__ = ["check_kin", "digest_of_examples", "with_reference"]
 
 BATCH = 32
 
@@ -56,7 +56,7 @@ def with_reference(
     precision.
     """
     facts = {
-        "examples": _digest_of_examples(examples),
+        "examples": digest_of_examples(examples, judged=False),
         "weights": _digest_of_weights(bart),
         "normaliser": "full" if trie is None else "trie",
         "precision": accelerator.mixed_precision,
@@ -112,10 +112,11 @@ def _kept(path: Path, facts: dict[str, str]) -> torch.Tensor | None:
         return values if f.metadata() == facts else None
 
 
-def _digest_of_examples(examples: Sequence[PreferenceExample]) -> str:
+def digest_of_examples(examples: Sequence[PreferenceExample], *, judged: bool) -> str:
+    """The SHA-256 of examples, whatever their reference; if ``judged``, of what is right and of the pairs too."""
     digest = hashlib.sha256()
     for e in examples:
-        digest.update(repr((e.source, e.prefix, e.targets)).encode())
+        digest.update(repr((e.source, e.prefix, e.targets, (e.right, e.pairs) if judged else ())).encode())
     return digest.hexdigest()
 
 

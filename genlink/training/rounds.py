@@ -23,6 +23,7 @@ from typing import Any
 from accelerate import Accelerator
 from safetensors.torch import load_model
 from transformers import BartForConditionalGeneration
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from genlink.config import PreferenceConfig, TrainConfig
 from genlink.data.answers import count_answers
@@ -33,10 +34,10 @@ from genlink.errors import UsageError
 from genlink.files import atomic_file, read_json, write_json
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
-from genlink.training.lists import HarvestReview, check_learnable, count_learnt, learnable, review_harvest
+from genlink.training.lists import HarvestReview, check_learnable, learnable, review_harvest
 from genlink.training.loop import Run, announce, train
 from genlink.training.preferences import PreferenceLoss
-from genlink.training.reference import check_kin, with_reference
+from genlink.training.reference import check_kin, digest_of_examples, with_reference
 from genlink.training.sources import Harvest, prepare_source
 from genlink.training.task import Task
 
@@ -62,6 +63,16 @@ class PreferenceStage:
     accelerator: Accelerator
     max_steps: int | None
 
+    @property
+    def gold_names(self) -> KnowledgeBase:
+        """Where lists without a right name get one from: not training names, of which the mention's own is nearest."""
+        return self.linker.kb if self.searched.kb.is_overlay_of(self.linker.kb) else self.searched.kb
+
+    def to_device(self) -> None:
+        """Move the models to the device: not before models of folds were trained there."""
+        for model in filter(None, (self.linker.model, self.reference)):
+            model.to(self.accelerator.device)
+
     def folder(self, number: int) -> Path:
         """Where everything of a round lies."""
         return Path(self.config.output) / f"round-{number}"
@@ -73,20 +84,21 @@ def prepare_rounds(
     names: KnowledgeBase,
     accelerator: Accelerator,
     *,
+    fold_weights: Sequence[str] = (),
     max_steps: int | None = None,
 ) -> PreferenceStage:
     """Everything that the stage needs; nothing is written.
 
-    ``names``: the knowledge bases of pairs, merged. Raises ModelError where the reference is not of the model's kin.
+    ``names`` and ``fold_weights`` are those of ``prepare_source``. Raises ModelError where the reference is not of the
+    model's kin.
     """
     preference = config.preference or PreferenceConfig()
-    searched, harvest = prepare_source(config, linker, names, accelerator)
-    linker.model.to(accelerator.device)
+    searched, harvest = prepare_source(config, linker, names, accelerator, fold_weights)
     reference = None
     if preference.reference is not None:
         other = GenerativeLinker.load(locate(preference.reference))
         check_kin(other, linker, preference.reference)
-        reference = other.model.to(accelerator.device)
+        reference = other.model
     elif preference.loss == "dpo" and not preference.refresh_reference:
         reference = copy.deepcopy(linker.model)
     return PreferenceStage(config, preference, linker, searched, harvest, reference, accelerator, max_steps)
@@ -94,8 +106,10 @@ def prepare_rounds(
 
 def harvest_first(stage: PreferenceStage) -> HarvestReview:
     """Carry out the harvest of the first round alone, for review; one that is there is only read."""
+    stage.to_device()
     lists = stage.harvest(1, _answers(stage.folder(1)))
-    return review_harvest(lists, stage.searched.kb, stage.preference)
+    encoding, target_tokens = stage.searched.encoding, stage.config.target_tokens
+    return review_harvest(lists, stage.gold_names, encoding, target_tokens, stage.preference)
 
 
 def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, resume: bool) -> Run:
@@ -105,20 +119,23 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
     was begun goes on. Raises UsageError where one was finished under another ``max_steps``.
     """
     dev, output, accelerator = stage.config.dev, Path(stage.config.output), stage.accelerator
+    keeps_last = dev is None or dev.keep == "last"
     total = Run()
     scores: list[dict[str, object]] = []
+    stage.to_device()
     for number in range(stage.preference.rounds + 1):
         folder = stage.folder(number)
         is_finished = resume and (folder / "round.json").exists()
         if is_finished:
             done = read_json(folder / "round.json")
-            if number and done["max_steps"] != stage.max_steps:  # a dry run's rounds are those of another schedule
+            max_steps = done.get("max_steps", stage.max_steps)  # which earlier versions did not record
+            if number and max_steps != stage.max_steps:  # a dry run's rounds are those of another schedule
                 raise UsageError(
-                    f"{folder}: was carried out with --max-steps {done['max_steps']}, this run has {stage.max_steps}. "
+                    f"{folder}: was carried out with --max-steps {max_steps}, this run has {stage.max_steps}. "
                     "Go back to that, or start anew with --overwrite."
                 )
             if (folder / "model").is_dir():  # that of an earlier round is not needed any more
-                load_model(stage.linker.model, folder / "model" / "model.safetensors", device=str(accelerator.device))
+                load_model(stage.linker.model, folder / "model" / SAFE_WEIGHTS_NAME, device=str(accelerator.device))
         else:
             done = _round(stage, number, resume) if number else {"run": dataclasses.asdict(Run())}
             done["dev_accuracy"] = score() if score else None
@@ -136,14 +153,14 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
                 f.writelines(json.dumps(line) + "\n" for line in scores)
             if not is_finished:
                 # Its record comes last: what is to be kept of a round that has one was kept.
-                _keep(stage, number, done, is_best)
+                _keep(stage, number, done, is_best and not keeps_last)
         accelerator.wait_for_everyone()
         if value is not None:
             announce(accelerator, f"round {number}: dev Acc@1 {value:.4f}" + ("" if number else ", before any"))
         if dev is not None and dev.patience is not None and total.without_gain >= dev.patience:
             announce(accelerator, f"round {number}: no better dev score in {dev.patience} rounds, stopped")
             break
-    if dev is None or dev.keep == "last":
+    if keeps_last:
         if accelerator.is_main_process:
             stage.linker.save(output / "model")
     elif total.best_step == 0:
@@ -151,10 +168,10 @@ def carry_out_rounds(stage: PreferenceStage, score: Callable[[], float] | None, 
     return total
 
 
-def _keep(stage: PreferenceStage, number: int, done: dict[str, Any], is_best: bool) -> None:
+def _keep(stage: PreferenceStage, number: int, done: dict[str, Any], is_chosen: bool) -> None:
     """Write what a round leaves, and delete what it took to go on with it and with the one before."""
     folder = stage.folder(number)
-    if is_best:
+    if is_chosen:
         stage.linker.save(Path(stage.config.output) / "model")
     if number:
         stage.linker.save(folder / "model")
@@ -176,19 +193,20 @@ def _answers(folder: Path) -> Path:
 def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
     """Harvest, and train on what was harvested; a record of both."""
     config, preference, accelerator = stage.config, stage.preference, stage.accelerator
-    folder, encoding, kb = stage.folder(number), stage.searched.encoding, stage.searched.kb
+    folder, encoding = stage.folder(number), stage.searched.encoding
     trie = stage.searched.trie if config.objective == "trie" else None
     harvested = stage.harvest(number, _answers(folder))
-    lists = learnable(harvested, kb, preference)
+    lists, learnt = learnable(harvested, stage.gold_names, encoding, config.target_tokens, preference)
     check_learnable(harvested, lists, str(_answers(folder)))
-    counts, learnt = count_answers(harvested), count_learnt(harvested, lists, preference)
+    counts = count_answers(harvested)
     announce(
         accelerator,
         f"round {number}: {counts.lists:,} lists for {counts.mentions:,} questions; the first name is right in "
         f"{counts.first_right:,}, none in {counts.none_right:,}, none wrong in {counts.none_wrong:,}; learning from "
-        f"{learnt.lists:,} lists with {learnt.pairs:,} pairs",
+        f"{learnt.lists:,} lists with {learnt.pairs:,} pairs"
+        + (f", without {learnt.too_long:,} names of more than target_tokens tokens" if learnt.too_long else ""),
     )
-    examples = preference_examples(lists, encoding, config.target_tokens, preference.pairs)
+    examples = preference_examples(lists, encoding, preference.pairs)
     if preference.loss == "dpo":
         reference = stage.reference if stage.reference is not None else stage.linker.model
         kept = folder / "reference.safetensors"
@@ -209,7 +227,11 @@ def _round(stage: PreferenceStage, number: int, resume: bool) -> dict[str, Any]:
             stage.linker.model, preference.loss, nll=preference.nll, beta=beta, margin=preference.margin
         ),
         size=_pairs if of_pairs else len,
-        settings={"objective": config.objective, "lists": len(lists), **preference.model_dump()},
+        settings={
+            "objective": config.objective,
+            "examples": digest_of_examples(examples, judged=True),
+            **preference.model_dump(),
+        },
     )
     run = train(
         stage.linker.model,

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from genlink.config import FoldConfig, HarvestConfig, TrainConfig, read_train_config
 from genlink.data.answers import AnswerList
 from genlink.data.neighbours import OtherNames
 from genlink.data_paths import locate
 from genlink.errors import UsageError
+from genlink.evaluation import training_names
+from genlink.files import sha256
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
+from genlink.schema import Mention
 from genlink.training.harvest import (
     Query,
     answer_queries,
@@ -35,12 +39,18 @@ Harvest = Callable[[int, Path], list[AnswerList]]
 
 
 def prepare_source(
-    config: TrainConfig, linker: GenerativeLinker, names: KnowledgeBase, accelerator: Accelerator
+    config: TrainConfig,
+    linker: GenerativeLinker,
+    names: KnowledgeBase,
+    accelerator: Accelerator,
+    fold_weights: Sequence[str] = (),
 ) -> tuple[GenerativeLinker, Harvest]:
     """The linker over the names that are asked for and answered, and the function that harvests a round's lists.
 
-    ``names``: the knowledge bases of pairs, merged, for the sources that ask for names. Everything that can be missing
-    is read here. Raises CorpusError where no mention has a gold concept.
+    ``names``: the knowledge bases of pairs, merged, for the sources that ask for names. ``fold_weights``: the SHA-256
+    of the weights of each fold's model, which may be filled in until the first harvest; that raises UsageError where
+    another model has taken a place. Everything that can be missing is read here. Raises CorpusError where no mention
+    has a gold concept.
     """
     settings = config.harvest or HarvestConfig()
     from_names = settings.source in ("kb", "tfidf")
@@ -86,12 +96,15 @@ def prepare_source(
         return searched, from_corpus
 
     fold_of = folds(mentions, settings.folds)
-    parts = [
-        mention_queries(
-            [m for m, f in zip(mentions, fold_of, strict=True) if f == fold], linker, f"{corpus}, fold {fold}"
-        )
-        for fold in range(settings.folds)
-    ]
+    dealt = [[m for m, f in zip(mentions, fold_of, strict=True) if f == fold] for fold in range(settings.folds)]
+    parts = [mention_queries(part, linker, f"{corpus}, fold {fold}") for fold, part in enumerate(dealt)]
+
+    def over_names(answering: GenerativeLinker, of: Sequence[Mention]) -> GenerativeLinker:
+        if not settings.training_names:
+            return answering
+        return answering.with_kb(linker.kb.overlay(training_names(of, linker.kb)))
+
+    searched = over_names(linker, mentions)
 
     def from_folds(_: int, path: Path) -> list[AnswerList]:
         opened: dict[int, GenerativeLinker] = {}
@@ -101,11 +114,18 @@ def prepare_source(
                 opened.clear()  # one at a time: such a model may be large
                 directory = fold_directory(config, fold) / "model"
                 other = GenerativeLinker.load(directory)
+                if sha256(directory / SAFE_WEIGHTS_NAME) != fold_weights[fold]:
+                    raise UsageError(
+                        f"{directory}: another command trained this fold anew meanwhile. Give the recipes "
+                        "harvest.fold_models of their own, and start anew with --overwrite."
+                    )
                 check_kin(other, linker, str(directory))
-                opened[fold] = with_beams(linker.with_model(other.model.to(accelerator.device)))
+                # No name of the fold itself: asked for, a mention would find its own text.
+                seen = [m for number, part in enumerate(dealt) if number != fold for m in part]
+                opened[fold] = with_beams(over_names(linker.with_model(other.model.to(accelerator.device)), seen))
             return answer_queries(opened[fold], queries, settings.k)
 
-        return harvest(path, parts, answer, linker.kb, accelerator)
+        return harvest(path, parts, answer, searched.kb, accelerator)
 
     return searched, from_folds
 

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from genlink.config import FinetuneConfig, TrainConfig
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
 from genlink.data.targets import MentionTargets, nearest_gold_names
-from genlink.errors import CorpusError, UsageError
+from genlink.errors import CorpusError, DataError, UsageError
 from genlink.evaluation import training_names
-from genlink.files import has_manifest, read_json
+from genlink.files import has_manifest, read_json, sha256, write_json
 from genlink.kb import KnowledgeBase
 from genlink.kb.load import load_merged
 from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
@@ -24,7 +26,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
 from genlink.training.lists import HarvestReview
-from genlink.training.loop import Run, train
+from genlink.training.loop import Run, shares, train
 from genlink.training.materials import (
     compare_objectives,
     load_or_make,
@@ -36,10 +38,18 @@ from genlink.training.materials import (
     trie_of_targets,
     wanted_template,
 )
-from genlink.training.outputs import check_recipe, claim, recipe_change, refuse_to_mix, run_recorded
-from genlink.training.rounds import carry_out_rounds, harvest_first, prepare_rounds, round_records
+from genlink.training.outputs import (
+    alone,
+    begin_record,
+    check_recipe,
+    claim,
+    recipe_change,
+    refuse_to_mix,
+    run_recorded,
+)
+from genlink.training.rounds import PreferenceStage, carry_out_rounds, harvest_first, prepare_rounds, round_records
 from genlink.training.sharding import check_sharding
-from genlink.training.sources import fold_directory, fold_recipe
+from genlink.training.sources import fold_recipe
 from genlink.training.task import target_task
 
 __all__ = ["harvest_stage", "run_stage"]
@@ -61,10 +71,10 @@ def run_stage(
     ``max_steps`` shortens the recipe (its schedule too), for a dry run. Raises UsageError when the output holds another
     run and neither ``resume`` nor ``overwrite`` was asked for.
     """
-    ready = _ready(config, resume=resume, overwrite=overwrite, max_steps=max_steps)
+    ready = _ready(config, resume=resume, overwrite=overwrite)
     output, accelerator = Path(config.output), ready.accelerator
     if config.stage == "preference":
-        stage = prepare_rounds(config, ready.linker, ready.sources, accelerator, max_steps=max_steps)
+        stage = _prepare_preference(config, ready, overwrite=overwrite, max_steps=max_steps)
         carry_out: Callable[[bool], Run] = partial(carry_out_rounds, stage, ready.score)
     else:
         carry_out = _prepare_likelihood(config, ready, max_steps)
@@ -89,8 +99,11 @@ def harvest_stage(config: TrainConfig, *, resume: bool = False, overwrite: bool 
     if config.stage != "preference":
         raise UsageError(f"stage {config.stage} harvests nothing: give the recipe of a preference stage.")
     ready = _ready(config, resume=resume, overwrite=overwrite)
-    stage = prepare_rounds(config, ready.linker, ready.sources, ready.accelerator)
-    claim(Path(config.output), config, overwrite, ready.accelerator)
+    stage = _prepare_preference(config, ready, overwrite=overwrite)
+    output, accelerator = Path(config.output), ready.accelerator
+    claim(output, config, overwrite, accelerator)
+    if accelerator.is_main_process and not (resume and (output / "run.json").exists()):
+        write_json(output / "run.json", begin_record(config, ready.linker.describe(), accelerator.num_processes))
     return harvest_first(stage)
 
 
@@ -104,15 +117,15 @@ class _Ready:
     score: DevScorer | None
 
 
-def _ready(config: TrainConfig, *, resume: bool, overwrite: bool, max_steps: int | None = None) -> _Ready:
+def _ready(config: TrainConfig, *, resume: bool, overwrite: bool) -> _Ready:
     accelerator = Accelerator(mixed_precision=precision_word(config.precision), cpu=not torch.cuda.is_available())
     check_sharding(accelerator)
+    optimiser = config.optimiser
+    shares(range(optimiser.batch_size), accelerator.num_processes, 0, optimiser.micro_batch_size)  # or an error
     if resume:
         check_recipe(Path(config.output), config)
     elif not overwrite:
         refuse_to_mix(Path(config.output))
-    if config.harvest is not None and config.harvest.source == "crossfit":
-        _train_folds(config, config.harvest.folds, overwrite=overwrite, max_steps=max_steps)
     dictionary = load_merged(config.knowledge_base)
     sources = pair_source(config.pairs, dictionary)
     template = wanted_template(config)
@@ -125,19 +138,55 @@ def _ready(config: TrainConfig, *, resume: bool, overwrite: bool, max_steps: int
     return _Ready(accelerator, sources, linker, DevScorer(config.dev, linker, accelerator) if config.dev else None)
 
 
-def _train_folds(config: TrainConfig, folds: int, *, overwrite: bool, max_steps: int | None) -> None:
-    """Fine-tune the models of a cross-fitted harvest; finished ones of the same recipe are used again."""
-    for fold in range(folds):
-        recipe, output = fold_recipe(config, fold), fold_directory(config, fold)
-        change = recipe_change(output, recipe)
-        if change is None and (done := _steps_done(output)):
-            if done >= min(filter(None, (max_steps, recipe.optimiser.steps))):
-                continue
-            change = f"no more than {done} steps"
-        if change is not None and not overwrite:
-            raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
-        begun = change is None and (output / "config.json").exists()
-        run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
+def _prepare_preference(
+    config: TrainConfig, ready: _Ready, *, overwrite: bool, max_steps: int | None = None
+) -> PreferenceStage:
+    """Everything that a preference stage needs; models of folds are trained when all else was found."""
+    recipes = []
+    if config.harvest is not None and config.harvest.source == "crossfit":
+        recipes = [fold_recipe(config, fold) for fold in range(config.harvest.folds)]
+    fold_weights: list[str] = []
+    stage = prepare_rounds(
+        config, ready.linker, ready.sources, ready.accelerator, fold_weights=fold_weights, max_steps=max_steps
+    )
+    for recipe in recipes:
+        # Asked without the lock first, which cannot be had where nothing may be written. All processes have to agree.
+        found = gather_object([_trained_weights(recipe, max_steps)])
+        if not all(found):
+            with alone(Path(recipe.output), ready.accelerator):
+                _train_fold(recipe, overwrite=overwrite, max_steps=max_steps)
+                found = [sha256(Path(recipe.output) / "model" / SAFE_WEIGHTS_NAME)]
+        fold_weights.append(found[0])
+    return stage
+
+
+def _trained_weights(recipe: TrainConfig, max_steps: int | None) -> str | None:
+    """The SHA-256 of the weights of a fold's model, None if that is not finished or not of this recipe."""
+    output = Path(recipe.output)
+    try:
+        weights = sha256(output / "model" / SAFE_WEIGHTS_NAME)  # first: what is of the recipe afterwards was so before
+        is_ours = recipe_change(output, recipe) is None and _steps_done(output) >= _steps_wanted(recipe, max_steps)
+    except (DataError, OSError):  # there is none, or another command is deleting it
+        return None
+    return weights if is_ours else None
+
+
+def _train_fold(recipe: TrainConfig, *, overwrite: bool, max_steps: int | None) -> None:
+    """Fine-tune a model of a cross-fitted harvest; a finished one of the same recipe is used again."""
+    output = Path(recipe.output)
+    change = recipe_change(output, recipe)
+    if change is None and (done := _steps_done(output)):
+        if done >= _steps_wanted(recipe, max_steps):
+            return
+        change = f"no more than {done} steps"
+    if change is not None and not overwrite:
+        raise UsageError(f"{output}: was begun with {change}. Go back to that, or start anew with --overwrite.")
+    begun = change is None and (output / "config.json").exists()
+    run_stage(recipe, resume=begun, overwrite=not begun and overwrite, max_steps=max_steps)
+
+
+def _steps_wanted(recipe: TrainConfig, max_steps: int | None) -> int:
+    return min(filter(None, (max_steps, recipe.optimiser.steps)))
 
 
 def _steps_done(output: Path) -> int:

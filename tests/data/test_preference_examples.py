@@ -79,23 +79,22 @@ LISTS = [
 @pytest.mark.parametrize("template", [Template(), Template(context_tokens=8), Template(prefix="")])
 def test_a_name_is_spelled_as_it_is_in_training_whether_it_is_chosen_or_rejected(byte_tokenizer, template):
     encoding = Encoding(byte_tokenizer, template, Normalisation(), decoder_start=byte_tokenizer.eos_token_id)
-    for target_tokens in (64, 3):
-        for item, found in zip(LISTS, preference_examples(LISTS, encoding, target_tokens, "all"), strict=True):
-            names = [answer.name for answer in item.answers]
-            alone = encoding.examples([item.prompt] * len(names), names, target_tokens)
-            assert [found.source] * len(names) == [example.source for example in alone]
-            assert [found.prefix] * len(names) == [example.prefix for example in alone]
-            assert found.targets == [example.target for example in alone]
-            assert found.right == [answer.right for answer in item.answers]
-            assert found.reference is None
+    for item, found in zip(LISTS, preference_examples(LISTS, encoding, "all"), strict=True):
+        names = [answer.name for answer in item.answers]
+        alone = encoding.examples([item.prompt] * len(names), names, 64)
+        assert [found.source] * len(names) == [example.source for example in alone]
+        assert [found.prefix] * len(names) == [example.prefix for example in alone]
+        assert found.targets == [example.target for example in alone]
+        assert found.right == [answer.right for answer in item.answers]
+        assert found.reference is None
 
 
 def test_examples_have_the_pairs_of_their_policy_and_a_cost(encoding):
-    first, second = preference_examples(LISTS, encoding, 64, "misordered")
+    first, second = preference_examples(LISTS, encoding, "misordered")
     assert (first.pairs, second.pairs) == ([(1, 0)], [(0, 1)])
     lengths = [len(first.prefix) + len(target) for target in first.targets]
     assert first.cost == len(first.source) + sum(lengths)
-    assert preference_examples([], encoding, 64, "all") == []
+    assert preference_examples([], encoding, "all") == []
 
 
 # Batches
@@ -139,7 +138,7 @@ def test_the_batch_of_a_step_is_a_function_of_seed_and_step():
 def test_padded_lists_hold_every_name_once_and_know_whose_it_is(encoding, kb):
     examples = [
         replace(e, reference=[-float(i) for i in range(len(e.targets))])
-        for e in preference_examples(LISTS, encoding, 64, "all")
+        for e in preference_examples(LISTS, encoding, "all")
     ]
     batch = collate_preferences(examples, encoding.pad)
     assert batch.owner.tolist() == [0, 0, 0, 1, 1]
@@ -168,7 +167,7 @@ def test_padded_lists_hold_every_name_once_and_know_whose_it_is(encoding, kb):
 
 def test_lists_without_pairs_or_a_reference_are_padded_too(encoding):
     wrong = AnswerList(Prompt("x"), ("D1",), (Answer("sf", False),))
-    batch = collate_preferences(preference_examples([wrong], encoding, 64, "all"), encoding.pad)
+    batch = collate_preferences(preference_examples([wrong], encoding, "all"), encoding.pad)
     assert batch.chosen.shape == batch.rejected.shape == (0,)
     assert batch.chosen.dtype == torch.long
     assert batch.reference is None

@@ -6,8 +6,11 @@ import logging
 from collections import Counter
 from dataclasses import replace
 
+import bench_harvest
 import numpy as np
 import pytest
+import torch
+from planted import Question, by_generate
 
 from genlink.config import CorpusConfig, FoldConfig
 from genlink.data.answers import Answer, AnswerList, read_answers
@@ -15,6 +18,7 @@ from genlink.data.encoding import Prompt
 from genlink.data.neighbours import OtherNames
 from genlink.data.synonyms import SynonymMix, SynonymPairs
 from genlink.errors import CorpusError
+from genlink.evaluation import read_result
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
@@ -185,6 +189,28 @@ def test_names_of_doubtful_concepts_are_neither_right_nor_wrong(make_linker, amb
     assert "salt fever" not in {answer.name for answer in lenient.answers}
 
 
+@pytest.mark.parametrize("surface", ["blue gout", "moth lungs", "tides"])
+def test_lists_are_full_however_many_of_the_names_found_are_no_answers(make_linker, surface):
+    linker = make_linker()
+    wide = linker.with_search(SearchSettings(beams=40, name_tokens=24))
+    ranked = best(wide, surface)
+    keys = [linker.kb.key_index(name) for name in ranked]
+    gold = linker.kb.concept_ids(ranked[-1])
+    # Neither right nor wrong: the first four concepts of six. The last one is gold.
+    concepts = list(dict.fromkeys(i for key in keys for i in linker.kb.key_concepts(key)))
+    doubtful = frozenset(i for i in concepts[:4] if linker.kb.concept_id_at(i) not in gold)
+    left = [n for n, key in zip(ranked, keys, strict=True) if doubtful.isdisjoint(linker.kb.key_concepts(key))]
+    narrow = linker.with_search(SearchSettings(beams=3, name_tokens=24))
+    query = Query(Prompt(surface), gold, withheld=linker.kb.key_index(left[0]), doubtful=doubtful)
+    plain = Query(Prompt("salt"), gold)
+    found, other, more = answer_queries(narrow, [query, plain, replace(query, withheld=None)], 3)
+    assert {answer.name for answer in found.answers} <= set(left[1:])
+    assert [len(item.answers) for item in (found, other, more)] == [min(3, len(left) - 1), 3, min(3, len(left))]
+    # Where less is left than is asked for, the search comes to an end.
+    (everything,) = answer_queries(narrow, [query], 12)
+    assert [answer.name for answer in everything.answers] == left[1:]
+
+
 def test_answers_without_a_model_are_the_target_and_the_names_of_others_nearest_to_it(ambiguous):
     keys = [ambiguous.key(i) for i in range(ambiguous.n_keys)]
     order = np.array([keys.index(n) for n in ("salt fever", "sf", "argentine fever", "moth lung")] + [-1])
@@ -288,3 +314,23 @@ def test_folds_that_leave_nothing_are_an_error(write_corpus):
     corpus = write_corpus("one", ("silver fevers", "D1"))
     with pytest.raises(CorpusError, match=r"no mentions are left without fold 0"):
         training_mentions(CorpusConfig(train=[str(corpus)], leave_out=FoldConfig(fold=0, of=2)))
+
+
+def test_the_benchmark_of_harvests_asks_generate_what_the_search_is_asked(make_linker, start, tmp_path, monkeypatch):
+    linker = make_linker()
+    prompts = [Prompt("", name, "") for name in ("silver fevers", "glass bones", "moth lungs")]
+    found = linker.find([Mention.in_context("", prompt.surface, "") for prompt in prompts], 1)
+    sources, prefixes = linker.encoding.sources(prompts), linker.encoding.prefixes(prompts)
+    for source, prefix, result in zip(sources, prefixes, found, strict=True):
+        answer = by_generate(linker.model, Question(torch.tensor([source]), linker.trie), 1, 5, prefix)
+        assert answer.names == [result.names[0].name]
+        assert answer.scores == pytest.approx([result.names[0].score], abs=1e-4)
+
+    path = tmp_path / "harvest.json"
+    monkeypatch.setattr("sys.argv", ["bench_harvest.py", str(path), str(start), "--asked", "6", "--generated", "2"])
+    threads = torch.get_num_threads()
+    bench_harvest.main()
+    torch.set_num_threads(threads)
+    metrics = read_result(path)["metrics"]
+    assert [row["asked"]["value"] for row in metrics.values()] == [2, 6, 6]
+    assert metrics["generate, one at a time"]["ratio"]["value"] == 1

@@ -161,7 +161,7 @@ def lists(kb):
 
 @pytest.fixture(scope="module")
 def examples(lists, encoding):
-    return preference_examples(lists, encoding, 16, "all")
+    return preference_examples(lists, encoding, "all")
 
 
 def one_by_one(model, examples, trie=None) -> list[float]:
@@ -279,8 +279,7 @@ def test_the_control_learns_nothing_from_wrong_names(model, lists, encoding):
         for item in lists
     ]
     batches = [
-        collate_preferences(preference_examples(either, encoding, 16, "all"), encoding.pad)
-        for either in (lists, others)
+        collate_preferences(preference_examples(either, encoding, "all"), encoding.pad) for either in (lists, others)
     ]
     with torch.no_grad():
         for loss, is_same in (("likelihood", True), ("marginal", False)):

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from preference_runs import DPO, dies, files, record, same, weights
+from accelerate import Accelerator
+from preference_runs import DPO, files, record, same, weights
 
-from genlink.config import TrainConfig
-from genlink.data.answers import count_answers, read_answers
+from genlink.config import PreferenceConfig, TrainConfig
+from genlink.data.answers import Answer, AnswerList, count_answers, read_answers
+from genlink.data.encoding import Prompt
 from genlink.data.negatives import nearest_other_names
 from genlink.data.tokenizer import train_tokenizer
 from genlink.errors import CorpusError, ModelError, UsageError
+from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import fresh_bart
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.search_settings import SearchSettings
+from genlink.schema import Concept
 from genlink.templates import Template
-from genlink.training import harvest, rounds, stages
-from genlink.training.harvest import answer_queries
-from genlink.training.losses import TargetLoss
+from genlink.training import rounds
+from genlink.training.lists import LearntCounts, learnable, review_harvest
 from genlink.training.stages import harvest_stage, run_stage
 
 pytestmark = pytest.mark.usefixtures("accelerator", "small_chunks")
@@ -107,7 +110,7 @@ def judged(right: bool):
 @pytest.mark.parametrize(
     ("change", "no_answer", "problem"),
     [
-        (lambda line: None, "nearest", r"answers.jsonl: the harvest is empty. Check the corpus"),
+        (lambda line: None, "nearest", r"answers.jsonl: the harvest is empty. Delete the file, to have it made again."),
         (judged(True), "nearest", r"none of 5 lists has right and wrong names to learn from. Harvest where the model"),
         (judged(False), "skip", r"none of 5 lists has right and wrong names .* Choose preference.no_answer nearest"),
     ],
@@ -130,7 +133,59 @@ def test_the_control_learns_from_lists_that_are_all_right(preference, tmp_path):
     lines = [judged(True)(json.loads(line)) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     run_stage(config, resume=True)
-    assert record(tmp_path, 1)["learnt"] == {"lists": 5, "pairs": 0, "given_nearest": 0}
+    assert record(tmp_path, 1)["learnt"] == {"lists": 5, "pairs": 0, "given_nearest": 0, "too_long": 0}
+
+
+# Names that are too long
+
+
+def test_names_of_more_tokens_than_are_learnt_are_left_out_and_counted(kb, encoding):
+    names = ("moth lung", "silver fever", "osteovitrosis", "glass bone disease")
+    limit = len(encoding.names(["glass bone disease"])[0])  # no room for its end
+    assert [len(tokens) < limit for tokens in encoding.names(names)] == [True, True, True, False]
+    lung, fever, bone = Answer("moth lung", True), Answer("silver fever", False), Answer("glass bone disease", True)
+    lists = [
+        AnswerList(Prompt("glassy bones"), ("D2",), (fever, bone)),
+        AnswerList(Prompt("moth"), ("D3",), (replace(bone, right=False), lung)),
+        AnswerList(Prompt("lung"), ("D3",), (fever, lung)),
+    ]
+    kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="skip"))
+    assert (kept, learnt) == ([lists[2]], LearntCounts(lists=1, pairs=1, given_nearest=0, too_long=2))
+    kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="nearest"))
+    # Of the two names of D2 one alone may be given to the first; the other was counted where it was harvested.
+    assert kept == [replace(lists[0], answers=(fever, Answer("osteovitrosis", True))), lists[2]]
+    assert learnt == LearntCounts(lists=2, pairs=2, given_nearest=1, too_long=2)
+    kept, learnt = learnable(lists, kb, encoding, limit + 1, PreferenceConfig())
+    assert (kept, learnt.too_long) == (lists, 0)
+    review = review_harvest(lists, kb, encoding, limit, PreferenceConfig())
+    assert (review.lists, review.too_long) == ({"skip": 1, "nearest": 2}, 2)
+
+
+def test_the_nearest_names_are_chosen_among_those_that_are_learnt(encoding):
+    long = ("glass bones and teeth", "glass bones and eyes", "glass bones and ears")
+    kb = KnowledgeBase.from_concepts([Concept("D2", (*long, "moth lung")), Concept("D1", ("silver fever",))])
+    limit = min(len(tokens) for tokens in encoding.names(long))
+    assert all(len(tokens) < limit for tokens in encoding.names(["moth lung", "silver fever"]))
+    fever = Answer("silver fever", False)
+    lists = [AnswerList(Prompt("glass bones"), ("D2",), (fever,))]
+    kept, learnt = learnable(lists, kb, encoding, limit, PreferenceConfig(no_answer="nearest"))
+    assert kept == [replace(lists[0], answers=(fever, Answer("moth lung", True)))]
+    assert learnt == LearntCounts(lists=1, pairs=1, given_nearest=1, too_long=0)
+
+
+def test_a_stage_learns_whole_names_only(preference, encoding, tmp_path, monkeypatch):
+    learnt = []
+
+    def spy(*arguments, original=rounds.preference_examples):
+        learnt.extend(original(*arguments))
+        return learnt
+
+    monkeypatch.setattr(rounds, "preference_examples", spy)
+    limit = len(encoding.names(["glass bone disease"])[0])
+    asked = {"source": "tfidf", "queries": 60, "k": 4}
+    run_stage(preference(tmp_path, corpus=None, harvest=asked, objective="trie", target_tokens=limit))
+    assert record(tmp_path, 1)["learnt"]["too_long"] > 0
+    assert all(target[-1] == encoding.end for example in learnt for target in example.targets)
 
 
 # Review
@@ -140,7 +195,7 @@ def test_a_harvest_alone_is_what_the_stage_goes_on_with(preference, kb, tmp_path
     run_stage(preference(tmp_path / "at once"))
     config = preference(tmp_path / "reviewed")
     review = harvest_stage(config)
-    assert files(tmp_path / "reviewed") == ["config.json", "round-1"]
+    assert files(tmp_path / "reviewed") == ["config.json", "round-1", "run.json"]
     assert files(tmp_path / "reviewed" / "round-1") == ["answers.jsonl"]
     lists = read_answers(tmp_path / "reviewed" / "round-1" / "answers.jsonl", kb)
     assert review.counts == count_answers(lists)
@@ -166,7 +221,7 @@ def test_what_was_mended_in_the_file_is_learnt(preference, tmp_path):
     path.write_text(json.dumps(line) + "\n")
     run_stage(config, resume=True)
     # The third is right: two wrong names are above it.
-    assert record(tmp_path, 1)["learnt"] == {"lists": 1, "pairs": 2, "given_nearest": 0}
+    assert record(tmp_path, 1)["learnt"] == {"lists": 1, "pairs": 2, "given_nearest": 0, "too_long": 0}
 
 
 def test_only_a_preference_stage_harvests(recipe, tmp_path):
@@ -175,6 +230,14 @@ def test_only_a_preference_stage_harvests(recipe, tmp_path):
 
 
 # Other recipes, other runs
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_before_anything_is_written(preference, tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 5))
+    for carry_out in (harvest_stage, run_stage):
+        with pytest.raises(UsageError, match=r"batch_size 4 is smaller than the number of processes, 5. Raise"):
+            carry_out(preference(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -196,6 +259,43 @@ def test_a_run_is_not_resumed_under_another_recipe(preference, tmp_path, section
     assert str(caught.value) == message
 
 
+def test_a_run_is_not_resumed_after_what_it_reads_has_changed(preference, write_corpus, start, dictionary, tmp_path):
+    dev, files_read = tmp_path / "d.pubtator", {"corpus": tmp_path / "c.pubtator", "kb": tmp_path / "kb.txt"}
+    shutil.copy(write_corpus("mine", ("silver fevers", "D1"), ("moth lungs", "D3")), files_read["corpus"])
+    shutil.copy(files_read["corpus"], dev)
+    shutil.copy(dictionary, files_read["kb"])
+    shutil.copytree(start, tmp_path / "start")
+    config = preference(
+        tmp_path / "run",
+        knowledge_base=[str(files_read["kb"])],
+        corpus={"train": [str(files_read["corpus"])]},
+        dev={"corpus": str(dev)},
+        model={"checkpoint": str(tmp_path / "start"), "dropout": 0.1},
+    )
+    harvest_stage(config)
+    begun = (tmp_path / "run" / "run.json").read_bytes()
+
+    def is_refused_after_a_change_of(path: Path) -> None:
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n")
+        for carry_out in (harvest_stage, run_stage):
+            with pytest.raises(UsageError) as caught:
+                carry_out(config, resume=True)
+            problem = f"{tmp_path / 'run'}: was begun with other contents of {path}. "
+            assert str(caught.value) == problem + "Go back to that, or start anew with --overwrite."
+        path.write_bytes(before)
+
+    for path in (*files_read.values(), tmp_path / "start" / "model.safetensors"):
+        is_refused_after_a_change_of(path)
+    dev.write_bytes(dev.read_bytes() + b"\n")  # there are no scores yet
+    assert harvest_stage(config, resume=True).counts.lists == 2
+    assert (tmp_path / "run" / "run.json").read_bytes() == begun
+    # One that was begun before it was recorded what is read.
+    (tmp_path / "run" / "run.json").unlink()
+    assert run_stage(config, resume=True).step == 4
+    is_refused_after_a_change_of(dev)
+
+
 def test_how_a_run_is_scored_and_cut_up_may_change(preference, dev_corpus, tmp_path):
     harvest_stage(preference(tmp_path))
     changed = preference(
@@ -206,142 +306,6 @@ def test_how_a_run_is_scored_and_cut_up_may_change(preference, dev_corpus, tmp_p
         optimiser={**preference(tmp_path).optimiser.model_dump(), "micro_batch_size": 2},
     )
     assert run_stage(changed, resume=True).step == 4
-
-
-# Folds
-
-
-@pytest.fixture
-def crossfit(preference, recipe, train_corpus, start, tmp_path):
-    """A function that makes the recipe of a cross-fitted stage; keywords change the fine-tuning of its folds."""
-
-    def make(output: Path, **changes: object) -> TrainConfig:
-        path = tmp_path / "finetune.yaml"
-        sections = {
-            "stage": "finetune",
-            "model": {"checkpoint": str(start), "dropout": 0.1},
-            "corpus": {"train": [str(train_corpus)]},
-            "optimiser": {"steps": 3, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 1},
-        }
-        path.write_text(yaml.safe_dump(recipe(tmp_path / "not here", **{**sections, **changes})))
-        settings = {"source": "crossfit", "finetune": str(path), "folds": 2, "k": 4}
-        return preference(output, harvest={**settings, "fold_models": str(tmp_path / "folds")})
-
-    return make
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """The names of the outputs of all runs that are begun."""
-    outputs: list[str] = []
-
-    def spy(config, *, original=stages.run_stage, **keywords):
-        outputs.append(Path(config.output).name)
-        return original(config, **keywords)
-
-    monkeypatch.setattr(stages, "run_stage", spy)
-    return outputs
-
-
-def test_each_mention_is_answered_by_the_model_that_was_trained_without_it(
-    crossfit, make_linker, kb, train_corpus, tmp_path
-):
-    harvest_stage(crossfit(tmp_path / "run"))
-    lists = read_answers(tmp_path / "run" / "round-1" / "answers.jsonl", kb)
-    # The texts as they come: silver fevers, salt fever, glass bones, moth lungs, blue gout.
-    parts = [["silver fevers", "glass bones", "blue gout"], ["salt fever", "moth lungs"]]
-    assert [item.prompt.surface for item in lists] == parts[0] + parts[1]
-    differences = 0
-    for fold, texts in enumerate(parts):
-        directory = tmp_path / "folds" / f"{fold}-of-2"
-        begun_with = json.loads((directory / "config.json").read_text())
-        assert begun_with["corpus"]["leave_out"] == {"fold": fold, "of": 2}
-        mine = [item for item in lists if item.prompt.surface in texts]
-        queries = [harvest.Query(item.prompt, item.gold, item.count) for item in mine]
-        for other in (fold, 1 - fold):
-            model = GenerativeLinker.load(tmp_path / "folds" / f"{other}-of-2" / "model").model
-            found = answer_queries(make_linker().with_model(model), queries, 4)
-            if other == fold:
-                assert found == mine
-            else:
-                differences += found != mine
-    assert differences == 2
-    assert not (tmp_path / "not here").exists()
-
-
-def test_models_of_folds_are_used_again_where_their_recipe_is_the_same(crossfit, tmp_path, trained):
-    harvest_stage(crossfit(tmp_path / "a"))
-    assert trained == ["0-of-2", "1-of-2"]
-    harvest_stage(crossfit(tmp_path / "b"))
-    stages.run_stage(crossfit(tmp_path / "b"), overwrite=True)
-    assert trained == ["0-of-2", "1-of-2", "b"]
-    assert same(weights(tmp_path / "b" / "model"), weights(tmp_path / "b" / "round-1" / "model"))
-
-
-def test_models_of_folds_of_another_recipe_are_refused_unless_they_may_be_overwritten(crossfit, tmp_path, trained):
-    harvest_stage(crossfit(tmp_path / "a"))
-    changed = crossfit(tmp_path / "b", seed=1)
-    with pytest.raises(UsageError, match=r"0-of-2: was begun with seed 0, the recipe now has 1. Go back to that"):
-        harvest_stage(changed)
-    assert not (tmp_path / "b").exists()
-    harvest_stage(changed, overwrite=True)
-    assert trained == ["0-of-2", "1-of-2", "0-of-2", "1-of-2"]
-    assert json.loads((tmp_path / "folds" / "1-of-2" / "config.json").read_text())["seed"] == 1
-
-
-def test_models_of_a_dry_run_are_not_taken_for_those_of_the_whole_recipe(crossfit, tmp_path, trained):
-    stages.run_stage(crossfit(tmp_path / "dry"), max_steps=1)
-    with pytest.raises(UsageError, match=r"0-of-2: was begun with no more than 1 steps. Go back to that"):
-        harvest_stage(crossfit(tmp_path / "a"))
-    harvest_stage(crossfit(tmp_path / "a"), overwrite=True)
-    assert json.loads((tmp_path / "folds/1-of-2/run.json").read_text())["settings"]["run"]["step"] == 3
-    stages.run_stage(crossfit(tmp_path / "dry"), max_steps=1, overwrite=True)  # longer ones do
-    assert trained == ["dry", "0-of-2", "1-of-2", "0-of-2", "1-of-2", "dry"]
-
-
-def test_a_fold_whose_training_was_interrupted_goes_on(crossfit, tmp_path, monkeypatch, trained):
-    config = crossfit(tmp_path / "run", checkpoint_every=1)
-    with monkeypatch.context() as patch:
-        dies(patch, TargetLoss, "forward", 5)
-        with pytest.raises(KeyboardInterrupt):
-            harvest_stage(config)
-    harvest_stage(config)
-    assert trained == ["0-of-2", "1-of-2", "1-of-2"]
-    parts = weights(tmp_path / "folds" / "1-of-2" / "model")
-    shutil.rmtree(tmp_path / "folds")
-    harvest_stage(config, overwrite=True)
-    assert same(weights(tmp_path / "folds" / "1-of-2" / "model"), parts)
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"stage": "pretrain", "corpus": None}, "has stage pretrain, harvest.finetune needs finetune."),
-        ({"objective": "trie"}, "has objective trie, harvest.finetune needs full."),
-    ],
-)
-def test_a_recipe_of_folds_that_cannot_answer_is_refused_before_it_is_carried_out(crossfit, tmp_path, changes, problem):
-    with pytest.raises(UsageError) as caught:
-        harvest_stage(crossfit(tmp_path / "run", **changes))
-    assert str(caught.value) == f"{tmp_path / 'finetune.yaml'}: {problem}"
-    assert files(tmp_path) == ["finetune.yaml"]
-
-
-def test_a_new_run_in_the_same_place_deletes_rounds_and_keeps_folds(crossfit, tmp_path, trained):
-    def recipe(seed: int) -> TrainConfig:
-        config = crossfit(tmp_path / "run")
-        inside = config.harvest.model_copy(update={"fold_models": None})
-        return config.model_copy(update={"harvest": inside, "seed": seed})
-
-    stages.run_stage(recipe(0))
-    (tmp_path / "run" / "round-7").mkdir()
-    (tmp_path / "run" / "notes.txt").write_text("mine")
-    before = (tmp_path / "run" / "folds" / "0-of-2" / "run.json").read_bytes()
-    stages.run_stage(recipe(1), overwrite=True)
-    assert trained == ["run", "0-of-2", "1-of-2", "run"]
-    assert (tmp_path / "run" / "folds" / "0-of-2" / "run.json").read_bytes() == before
-    expected = ["config.json", "folds", "metrics.jsonl", "model", "notes.txt", "round-0", "round-1", "run.json"]
-    assert files(tmp_path / "run") == expected
 
 
 # Names instead of mentions

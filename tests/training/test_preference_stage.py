@@ -158,6 +158,29 @@ def test_an_interrupted_run_goes_on_to_the_same_end(whole, tmp_path, monkeypatch
         assert same(weights(tmp_path / model), weights(output / model))
 
 
+@pytest.mark.parametrize("change", ["names", "judgements"])
+def test_a_round_does_not_go_on_with_other_examples(preference, tmp_path, monkeypatch, change):
+    config = preference(tmp_path, preference={"loss": "marginal"}, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        dies(patch, PreferenceLoss, "forward", 3)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(config)
+    path = tmp_path / "round-1" / "answers.jsonl"
+    before = path.read_text()
+    lines = [json.loads(line) for line in before.splitlines()]
+    answers = next(line["answers"] for line in lines if any(answer["right"] for answer in line["answers"]))
+    if change == "names":
+        answers.reverse()
+    else:
+        for answer in answers:
+            answer["right"] = not answer["right"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UsageError, match=r"checkpoint: was written with examples [0-9a-f]{64}, this run has [0-9a-f]"):
+        run_stage(config, resume=True)
+    path.write_text(before)
+    assert run_stage(config, resume=True).step == 4
+
+
 def test_a_finished_run_is_resumed_by_doing_nothing(whole, tmp_path, monkeypatch):
     config, output = whole
     shutil.copytree(output, tmp_path / "run")
@@ -178,6 +201,48 @@ def test_rounds_of_a_dry_run_are_not_taken_for_those_of_the_whole_recipe(prefere
     with pytest.raises(UsageError, match=problem):
         run_stage(config, resume=True)
     assert run_stage(config, overwrite=True).step == 4
+
+
+def test_rounds_that_do_not_say_how_long_they_were_to_take_are_gone_on_with(preference, tmp_path):
+    config = preference(tmp_path)
+    run_stage(config)
+    path = tmp_path / "round-1" / "round.json"
+    done = json.loads(path.read_text())
+    del done["max_steps"]
+    path.write_text(json.dumps(done))
+    assert run_stage(config, resume=True).step == 4
+
+
+def test_finished_rounds_are_not_gone_on_with_under_another_dev_set(preference, dev_corpus, tmp_path):
+    dev = {"corpus": str(dev_corpus), "patience": 2}
+    config = preference(tmp_path, dev=dev)
+    run_stage(config)
+    before = {name: (tmp_path / name).read_bytes() for name in ("config.json", "run.json", "metrics.jsonl")}
+    for change, problem in (
+        ({"limit": 2}, "dev.limit None, the recipe now has 2"),
+        ({"types": ["Disease"]}, r"dev.types \[\], the recipe now has \['Disease'\]"),
+        ({"corpus": "other.txt"}, f"dev.corpus {dev_corpus}, the recipe now has other.txt"),
+        (None, f"dev.corpus {dev_corpus}, the recipe now has None"),
+    ):
+        with pytest.raises(UsageError, match=f"^{tmp_path}: was begun with {problem}. Go back to that"):
+            run_stage(preference(tmp_path, dev=change and {**dev, **change}), resume=True)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert run_stage(preference(tmp_path, dev={**dev, "patience": 1, "keep": "last"}), resume=True).step == 4
+
+
+def test_the_best_model_is_not_asked_for_where_it_may_not_have_been_saved(
+    preference, dev_corpus, tmp_path, monkeypatch, scores
+):
+    last, best = (preference(tmp_path, dev={"corpus": str(dev_corpus), "keep": keep}) for keep in ("last", "best"))
+    scores(0.9, 0.1)
+    with monkeypatch.context() as patch:
+        dies(patch, rounds, "train", 1)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(last)
+    with pytest.raises(UsageError, match=f"^{tmp_path}: was begun with dev.keep last, the recipe now has best. Go"):
+        run_stage(best, resume=True)
+    run_stage(last, resume=True)
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "round-1" / "model"))
 
 
 def test_the_best_model_survives_a_resumed_run_that_cannot_make_it_again(
@@ -226,6 +291,20 @@ def test_the_model_of_the_best_score_is_kept_as_it_was_scored(
     assert [all(found[name].equal(p) for name, p in weights.items()) for weights in then] == [
         number == kept for number in range(3)
     ]
+
+
+def test_where_the_last_model_is_kept_it_is_saved_once(preference, dev_corpus, tmp_path, monkeypatch, scores):
+    scores(0.1, 0.2, 0.3)
+    saved = []
+
+    def save(self, directory, original=GenerativeLinker.save):
+        saved.append(directory.relative_to(tmp_path).as_posix())
+        original(self, directory)
+
+    monkeypatch.setattr(GenerativeLinker, "save", save)
+    dev = {"corpus": str(dev_corpus), "keep": "last"}
+    run_stage(preference(tmp_path, preference={"rounds": 2}, dev=dev))
+    assert saved == ["round-1/model", "round-2/model", "model"]
 
 
 def test_rounds_end_when_none_has_been_better_for_so_long(preference, dev_corpus, tmp_path, scores):

@@ -24,7 +24,7 @@ def examples(kb, encoding):
         AnswerList(Prompt(name), (), (Answer(name, True), *(Answer(other, False) for other in names[: i % 4])))
         for i, name in enumerate(names)
     ]
-    return preference_examples(lists, encoding, 16, "all")
+    return preference_examples(lists, encoding, "all")
 
 
 @pytest.fixture

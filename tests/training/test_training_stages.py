@@ -270,6 +270,33 @@ def test_the_trie_of_targets_is_that_of_the_linker_where_the_pairs_have_no_names
         assert spelled in names
 
 
+def test_a_run_may_go_on_with_another_dev_set_but_not_with_one_that_has_changed(finetune, dev_corpus, tmp_path):
+    def with_dev(path: Path) -> TrainConfig:
+        return finetune(tmp_path / "run", dev={"corpus": str(path), "every": 6})
+
+    other = tmp_path / dev_corpus.name  # outside the data directory only this part of either is recorded
+    other.write_text("\n".join(dev_corpus.read_text().split("\n\n")[1:]))
+    run_stage(with_dev(dev_corpus))
+    run_stage(with_dev(other), resume=True)
+    run_stage(with_dev(other), resume=True)
+    other.write_text(other.read_text().replace("It was seen.", "It was treated."))
+    with pytest.raises(UsageError, match=f"was begun with other contents of {other}"):
+        run_stage(with_dev(other), resume=True)
+
+
+def test_a_resumed_run_records_of_the_data_what_it_recorded_when_it_began(finetune, tmp_path):
+    config = finetune(tmp_path)
+    run_stage(config, max_steps=2)
+    path = tmp_path / "run.json"
+    begun = json.loads(path.read_text())
+    weights = [entry for entry in begun["data"] if entry["path"] == "model.safetensors"]
+    assert len(weights) == 1
+    data = [entry for entry in begun["data"] if entry not in weights]  # as before weights were recorded
+    path.write_text(json.dumps({**begun, "data": data}))
+    run_stage(config, max_steps=2, resume=True)
+    assert json.loads(path.read_text())["data"] == data
+
+
 def test_a_run_is_not_resumed_under_another_objective(recipe, tmp_path):
     config = TrainConfig.model_validate(recipe(tmp_path))
     run_stage(config, max_steps=2)
