@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiment_plan import Plan, Row, Stage
+from transformers.utils import SAFE_WEIGHTS_NAME
 
-from genlink.config import TrainConfig, read_train_config
+from genlink.config import EncoderConfig, TrainConfig, read_recipe
 from genlink.data_paths import display, locate
 from genlink.errors import DataError
 from genlink.evaluation.results import command_line, read_result
 from genlink.files import read_json, sha256
-from genlink.linkers.opening import LEXICAL
+from genlink.linkers.opening import NAMES
 
 __all__ = ["DICTIONARIES", "Evaluation", "Experiment", "State", "Training", "Unit", "with_needs"]
 
@@ -34,7 +35,7 @@ class Training:
     label: str
     output: Path
     words: tuple[str, ...]
-    config: TrainConfig
+    config: TrainConfig | EncoderConfig
     needs: Training | None
     of_corpus: bool
 
@@ -56,14 +57,14 @@ class Training:
             return "waits"
         begun = _record(self.result)
         checkpoint = self.config.model.checkpoint
-        weights = Path(checkpoint) / "model.safetensors" if checkpoint else None
+        weights = Path(checkpoint) / SAFE_WEIGHTS_NAME if checkpoint else None
         if begun is None or _is_of_another(weights, begun) or self._has_other_recipe():
             return "run"
         return "done" if begun["n"] else "resume"  # the examples are counted at the end, when the model is there
 
     def _has_other_recipe(self) -> bool:
         try:
-            begun = TrainConfig.model_validate(read_json(self.output / "config.json"))
+            begun = type(self.config).model_validate(read_json(self.output / "config.json"))
         except (DataError, ValueError):
             return True
         return self.config.first_difference(begun) is not None
@@ -119,7 +120,7 @@ class Experiment:
         needs = self._model(row, corpus, seed) if row.train else None
         facts = self.plan.corpora[corpus]
         system = str(needs.output / "model") if needs else _fill(str(row.system), corpus, seed)
-        options = [("--kb", path) for path in facts.kb if system in LEXICAL]
+        options = [("--kb", path) for path in facts.kb if system in NAMES]
         options += [("--train", path) for path in facts.train] + [("--type", name) for name in facts.types]
         flat = [word for option in options for word in option]
         presets = ("--preset", "angel", "--preset", "strict")
@@ -153,7 +154,7 @@ class Experiment:
                 label=_label(corpus if of_corpus else "all corpora", row, seed, f"stage {number}"),
                 output=output,
                 words=("train", recipe, *(word for change in changes for word in ("--set", change))),
-                config=read_train_config(recipe, changes),
+                config=read_recipe(recipe, changes),
                 needs=last,
                 of_corpus=of_corpus,
             )

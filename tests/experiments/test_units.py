@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from toy_experiment import (
     CORPUS,
+    ENCODER_RECIPE,
     PLAN,
     RECIPE,
     START,
@@ -153,3 +154,21 @@ def test_a_stage_is_shared_by_all_that_do_not_change_it(work: Path, run: Run) ->
     linked = [words[1] for words in made if words[0] == "evaluate"]
     assert len(linked) == 2 * (1 + 2 + 1) * 2  # dictionaries, runs, corpora
     assert linked.count("runs/one/fine-tuned/seed-1/1/model") == 4  # by both rows
+
+
+def test_encoders_are_trained_and_minilm_is_given_the_dictionary(work: Path, run: Run) -> None:
+    (work / "encoder.yaml").write_text(ENCODER_RECIPE)
+    rows = [
+        {"name": "MiniLM", "system": "minilm"},
+        {"name": "an encoder", "before": "MiniLM", "train": [{"recipe": "encoder.yaml"}]},
+    ]
+    plan = {**PLAN, "seeds": [0], "corpora": {"one": CORPUS}, "rows": rows}
+    assert run("--jobs", "1", plan=plan) == 0
+    made = calls(work)
+    assert outputs(made) == ["one/MiniLM/kb", "one/MiniLM/kb+train", *seed_outputs(0, "an-encoder")]
+    assert made[0][:5] == ["evaluate", "minilm", "dev.txt", "--kb", "kb.txt"]
+    assert run("--jobs", "1", plan=plan) == 0
+    assert calls(work) == []
+    rows[1]["train"] = [{"recipe": "encoder.yaml", "set": ["optimiser.steps=4"]}]
+    assert run("--jobs", "1", plan=plan) == 0
+    assert outputs(calls(work)) == seed_outputs(0, "an-encoder")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import run_experiment
 from experiment_units import Unit
 
-from genlink.config import read_train_config
+from genlink.config import read_recipe
 from genlink.evaluation import PredictionRecord, write_predictions, write_result
 from genlink.files import write_json
 from genlink.schema import Candidate
@@ -23,6 +23,13 @@ output: runs/toy
 knowledge_base: [data/toy.txt]
 model: {shape: {width: 16, heads: 2, max_positions: 128}}
 optimiser: {steps: 3}
+"""
+ENCODER_RECIPE = """\
+stage: sapbert
+output: runs/encoder
+knowledge_base: [data/toy.txt]
+model: {shape: {width: 16, heads: 2}}
+optimiser: {steps: 3, learning_rate: 1.0e-3, batch_size: 4}
 """
 START = {"recipe": "recipe.yaml"}
 FURTHER = {"recipe": "recipe.yaml", "set": ["model.shape=null", "optimiser.steps=5"]}
@@ -66,7 +73,7 @@ def begin(unit: Unit, environment: dict[str, str], lock: int) -> Ended:
         return Ended(1)
     facts: dict[str, Any] = {"command": ["genlink", *words], "settings": {}, "metrics": {}}
     if words[0] == "train":
-        config = read_train_config(words[1], [b for a, b in itertools.pairwise(words) if a == "--set"])
+        config = read_recipe(words[1], [b for a, b in itertools.pairwise(words) if a == "--set"])
         start = Path(config.model.checkpoint) / "model.safetensors" if config.model.checkpoint else None
         weights = f"{start.read_text() if start else 'fresh'}, {config.seed}, {config.optimiser.steps}"
         (Path(output) / "model").mkdir(parents=True, exist_ok=True)
