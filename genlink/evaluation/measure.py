@@ -23,6 +23,7 @@ from genlink.evaluation.run import prepare_setting
 from genlink.kb import KnowledgeBase
 from genlink.linkers.opening import LEXICAL, OpenedLinker, is_saved, open_linker, place_of
 from genlink.schema import Mention
+from genlink.text import normalise
 
 __all__ = ["Measurement", "cpu_milliseconds", "draw_sample", "embed_names", "measure"]
 
@@ -87,6 +88,7 @@ def measure(work: Measurement) -> None:
     if is_proc():
         resident = growth()
         costs |= {"resident_mb": resident["resident_mb"], "private_mb": resident["private_mb"]}
+    work.record.unlink(missing_ok=True)  # an earlier one would speak of other predictions, should this be broken off
     write_predictions(work.predictions, (to_record(prediction, setting.kb) for prediction in linked))
     sample = draw_sample(setting.mentions, work.sample, work.seed)
     with _one_thread():
@@ -113,10 +115,10 @@ def measure(work: Measurement) -> None:
 
 
 def draw_sample(mentions: Sequence[Mention], n: int, seed: int) -> list[Mention]:
-    """``n`` mentions, or as many as there are, no two of one surface, in their order: repeats cost linkers nothing."""
+    """``n`` mentions, or as many as there are, in their order; no two read alike, for repeats cost linkers nothing."""
     first: dict[str, Mention] = {}
     for mention in mentions:
-        first.setdefault(mention.surface, mention)
+        first.setdefault(normalise(mention.surface), mention)
     distinct = list(first.values())
     chosen = np.random.default_rng(seed).permutation(len(distinct))[:n]
     return [distinct[i] for i in sorted(chosen.tolist())]
@@ -137,8 +139,10 @@ def cpu_milliseconds(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let PyTorch compute on one core, where it is in use."""
-    torch = sys.modules.get("torch")
+    """Let PyTorch, and faiss, compute on one core, where they are in use."""
+    torch, faiss = sys.modules.get("torch"), sys.modules.get("faiss")
+    if faiss is not None:
+        faiss.omp_set_num_threads(1)
     if torch is None:
         yield
         return

@@ -15,7 +15,18 @@ from typing import Any
 
 from genlink.errors import DataError, GenLinkError, UsageError
 
-__all__ = ["MB", "Cells", "available", "growth", "in_fresh_process", "is_proc", "peak", "require_proc", "resident"]
+__all__ = [
+    "MB",
+    "Cells",
+    "available",
+    "forget_peak",
+    "growth",
+    "in_fresh_process",
+    "is_proc",
+    "peak",
+    "require_proc",
+    "resident",
+]
 
 MB = 1_000_000
 
@@ -71,6 +82,11 @@ def growth(before: tuple[int, int] = (0, 0)) -> Cells:
 def peak() -> int:
     """The most bytes that this process ever had in memory."""
     return _proc("self/status", "VmHWM")
+
+
+def forget_peak() -> None:
+    """Let the peak begin anew with what is in memory now."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def available() -> int:

@@ -55,7 +55,7 @@ def result_record(
         "dirty": dirty,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": _versions(),
-        "hardware": _hardware(),
+        "hardware": hardware(),
         "data": [{"path": display(path), "sha256": sha256(locate(path))} for path in data],
         "seed": seed,
         "n": n,
@@ -129,7 +129,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _hardware() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     gpus = []
     if torch is not None and torch.cuda.is_available():

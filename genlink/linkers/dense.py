@@ -252,7 +252,8 @@ class DenseLinker:
     @property
     def index_bytes(self) -> int:
         """What the vectors of the names, and their n-grams if they have any, take on disk or in memory."""
-        return self.vectors().nbytes + (self.ngrams.nbytes if self.ngrams is not None else 0)
+        vectors = self._faiss.nbytes if self.index == "faiss" else self.vectors().nbytes
+        return vectors + (self.ngrams.nbytes if self.ngrams is not None else 0)
 
     def describe(self) -> dict[str, Any]:
         """Facts for a result file: size and settings of the encoder, and how names are stored."""

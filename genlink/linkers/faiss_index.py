@@ -32,6 +32,11 @@ class FaissIndex:
             self._index = self._index or faiss.IndexFlatIP(block.shape[1])
             self._index.add(np.ascontiguousarray(block))
 
+    @property
+    def nbytes(self) -> int:
+        """What the vectors take in memory."""
+        return 4 * int(self._index.ntotal) * int(self._index.d)
+
     def search(self, queries: Tensor, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """As ``NameVectors.search``, but which of the names that tie for the last place is found is up to faiss."""
         scores, places = self._index.search(queries.cpu().numpy(), min(n, len(self._names)))

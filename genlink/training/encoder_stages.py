@@ -29,7 +29,7 @@ from genlink.training.biosyn import BiosynLoss, biosyn_task
 from genlink.training.candidates import CandidateBatches, learnable_queries
 from genlink.training.dev import DevScorer
 from genlink.training.encoders import open_encoder
-from genlink.training.loop import Run, announce, train
+from genlink.training.loop import Run, announce, shares, train
 from genlink.training.materials import precision_word, training_mentions
 from genlink.training.name_vectors import CurrentVectors, DenseCandidates
 from genlink.training.outputs import check_recipe, claim, refuse_to_mix, run_recorded
@@ -63,6 +63,7 @@ def run_encoder_stage(
     score = DevScorer(dev, stage.linker, accelerator) if dev else None
     steps = config.optimiser.steps or math.ceil(stage.epochs * stage.epoch_steps)
     keeps_best = dev is not None and dev.keep == "best"
+    shares(range(stage.step_size), accelerator.num_processes, 0, config.optimiser.micro_batch_size)  # or an error
     claim(output, config, overwrite, accelerator)
 
     def save() -> None:
@@ -95,7 +96,6 @@ def run_encoder_stage(
         carry_out,
         resume=resume,
         result=result,
-        found=stage.found,
     )
 
 
@@ -140,8 +140,8 @@ class _Stage:
     linker: _Trained
     epoch_steps: int
     epochs: float
-    found: Callable[[], dict[str, Any]] = dict
-    """What was learnt beside vectors, for the record."""
+    step_size: int
+    """Examples of the smallest step."""
 
 
 def _prepare_sapbert(config: EncoderConfig, accelerator: Accelerator) -> _Stage:
@@ -159,6 +159,7 @@ def _prepare_sapbert(config: EncoderConfig, accelerator: Accelerator) -> _Stage:
         _Trained(config, encoder, dictionary, CurrentVectors(encoder, dictionary, accelerator)),
         math.ceil(len(pairs) / size),
         settings.epochs,
+        size,
     )
 
 
@@ -195,5 +196,5 @@ def _prepare_biosyn(config: EncoderConfig, accelerator: Accelerator) -> _Stage:
         _Trained(config, encoder, kb, vectors, ngrams=ngrams, sparse_weight=lambda: loss.sparse_weight),
         batches.epoch_steps,
         settings.epochs,
-        lambda: {"sparse_weight": loss.sparse_weight},
+        len(batches) // batches.epoch_steps,
     )

@@ -48,7 +48,8 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
 def shares(examples: Sequence[E], processes: int, process: int, micro_batch_size: int | None) -> list[list[E]]:
     """The micro-batches of one process: its contiguous share of a step, cut to ``micro_batch_size`` examples.
 
-    Every process gets as many micro-batches as any other, since their gradients are exchanged together.
+    Every process gets as many micro-batches as any other, since their gradients are exchanged together; where a step
+    has too few examples for that, some have one more.
     """
     if len(examples) < processes:
         raise UsageError(
@@ -56,14 +57,9 @@ def shares(examples: Sequence[E], processes: int, process: int, micro_batch_size
             "Raise optimiser.batch_size, or start fewer processes."
         )
     largest = math.ceil(len(examples) / processes)
-    count = math.ceil(largest / (micro_batch_size or largest))
+    count = min(math.ceil(largest / (micro_batch_size or largest)), len(examples) // processes)
     bounds = [round(i * len(examples) / (processes * count)) for i in range(processes * count + 1)]
     cuts = [list(examples[a:b]) for a, b in itertools.pairwise(bounds)]
-    if any(not cut for cut in cuts):
-        raise UsageError(
-            f"batch_size {len(examples)} cannot be cut into {processes} x {count} micro-batches. "
-            "Raise optimiser.micro_batch_size."
-        )
     return cuts[process * count : (process + 1) * count]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
@@ -65,7 +66,8 @@ class DenseCandidates:
     def __call__(self, epoch: int) -> NDArray[np.int64]:
         """The keys nearest to each text, shape (texts, k), best first; every process asks for them at the same step."""
         path = self._folder / f"epoch-{epoch if self._renew else 0}.safetensors"
-        if not path.exists():
+        # All together: one that came late would see what the main process has written, and not wait with the others.
+        if not all(gather_object([path.exists()])):
             queries = self._encoder.embed(self._texts).to(self._accelerator.device)
             _, keys = self._vectors().search(queries, self._k)
             if self._accelerator.is_main_process:

@@ -52,11 +52,14 @@ class SapbertLoss(torch.nn.Module):
 
         Its gradient is that of the whole sum, with respect to the names of this process.
         """
-        own = torch.nn.functional.normalize(trained_vectors(self._encoder, batch.texts), dim=1)
-        vectors, labels = gather_rows(own), gather_rows(batch.labels)
-        cosines = vectors @ vectors.T
-        positive, negative = self._pairs(cosines.detach(), labels, int(gather_rows(batch.draws)[0]))
-        loss = multi_similarity_loss(cosines, positive, negative, PRESETS[self._settings.loss]).sum()
+        trained = trained_vectors(self._encoder, batch.texts)
+        # Cosines are multiplied by up to 60 in exponents: the three digits of bfloat16 are too few for them.
+        with torch.autocast(trained.device.type, enabled=False):
+            own = torch.nn.functional.normalize(trained, dim=1)
+            vectors, labels = gather_rows(own), gather_rows(batch.labels)
+            cosines = vectors @ vectors.T
+            positive, negative = self._pairs(cosines.detach(), labels, int(gather_rows(batch.draws)[0]))
+            loss = multi_similarity_loss(cosines, positive, negative, PRESETS[self._settings.loss]).sum()
         return loss + (len(own) / len(vectors) - 1) * loss.detach()
 
     def _pairs(self, cosines: torch.Tensor, labels: torch.Tensor, draw: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -161,6 +161,27 @@ def test_an_interrupted_benchmark_goes_on(bench: Benchmark, file: Path, monkeypa
     assert not Path("results").exists()
 
 
+def test_predictions_of_a_measurement_that_was_broken_off_are_those_of_nothing(
+    bench: Benchmark, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run()
+
+    def killed(*arguments: Any) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "in_fresh_process", here)
+    monkeypatch.setattr(measure, "cpu_milliseconds", killed)
+    with pytest.raises(KeyboardInterrupt):
+        opened(file, linkers=[{"name": "exact match", "system": "tfidf"}]).run()
+    assert states(opened(file)) == ["to run", "done", "done", "done"]
+
+
+def test_the_result_names_what_it_was_made_from(bench: Benchmark) -> None:
+    named = [entry["path"] for entry in bench.run()["data"]]
+    assert named[:4] == ["dev.yaml", "data/dev.pubtator", "data/train.pubtator", "data/names.txt"]
+    assert len(named) == 8  # and the predictions of two linkers over two dictionaries
+
+
 def test_only_some_linkers_leave_the_others_named_as_not_run(bench: Benchmark) -> None:
     record = bench.run(only=["TF-IDF"])
     assert list(record["metrics"]) == ["kb: TF-IDF", "kb+train: TF-IDF"]

@@ -131,6 +131,11 @@ def test_faiss_finds_what_the_blocks_do(encoder, kb):
     assert first == second
 
 
+def test_what_faiss_keeps_is_counted_in_float32(encoder, kb):
+    linker = DenseLinker(encoder, kb, index="faiss", precision="int8")
+    assert linker.index_bytes == 4 * kb.n_keys * encoder.width
+
+
 def test_without_faiss_the_error_says_how_to_install_it(encoder, kb, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ModelError, match=r"pip install 'genlink\[faiss\]'"):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from genlink.config import EncoderConfig, SapbertConfig
@@ -15,6 +18,7 @@ from genlink.encoders.encoder import TextEncoder
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.errors import UsageError
 from genlink.training import encoder_stages
+from genlink.training import sapbert as sapbert_module
 from genlink.training.biosyn import BiosynLoss, collate_candidates
 from genlink.training.candidates import CandidateList
 from genlink.training.encoder_stages import run_encoder_stage
@@ -22,6 +26,7 @@ from genlink.training.encoders import trained_vectors
 from genlink.training.loop import train
 from genlink.training.mining import euclidean, hard_pairs
 from genlink.training.multi_similarity import PRESETS, multi_similarity_loss
+from genlink.training.name_vectors import CurrentVectors, DenseCandidates
 from genlink.training.sapbert import sapbert_task
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -90,6 +95,59 @@ def test_the_loss_of_a_step_is_the_mean_over_its_names(encoder, kb):
     assert kept[1].any()
 
 
+def test_in_half_precision_cosines_and_loss_are_still_taken_in_full(encoder, kb):
+    task = sapbert_task(encoder, NamePairs(kb, limit=50, max_name_length=120, seed=0), SapbertConfig(), 5, seed=0)
+    batch = task.collate(task.batch(0))
+    taken = []
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        pairs = task.loss._pairs
+        task.loss._pairs = lambda cosines, *others: taken.append(cosines.dtype) or pairs(cosines, *others)
+        assert task.loss(batch).dtype == torch.float32
+    assert taken == [torch.float32]
+
+
+def test_the_gradients_of_two_processes_add_up_to_that_of_one(encoder, kb, monkeypatch):
+    task = sapbert_task(encoder, NamePairs(kb, limit=50, max_name_length=120, seed=0), SapbertConfig(), 5, seed=0)
+    examples = task.batch(0)
+    parameter = encoder.model.embeddings.word_embeddings.weight
+
+    def gradient(examples: list) -> torch.Tensor:
+        parameter.grad = None
+        task.loss(task.collate(examples)).backward()
+        return parameter.grad.clone()
+
+    whole = gradient(examples)
+    parts = [task.collate(part) for part in (examples[:2], examples[2:])]
+    with torch.no_grad():
+        vectors = [torch.nn.functional.normalize(trained_vectors(encoder, part.texts), dim=1) for part in parts]
+    summed = torch.zeros_like(whole)
+    for process, part in enumerate((examples[:2], examples[2:])):
+        others = {torch.float32: vectors, torch.int64: None}
+
+        def gather(rows: torch.Tensor, process: int = process, others: dict = others) -> torch.Tensor:
+            """As gather_rows: those of this process have a gradient, those of the other have none."""
+            known = others[rows.dtype]
+            if known is None:
+                known = [p.labels if torch.equal(rows, parts[process].labels) else p.draws for p in parts]
+            return torch.cat([rows if i == process else known[i] for i in range(2)])
+
+        monkeypatch.setattr(sapbert_module, "gather_rows", gather)
+        summed += gradient(part)
+    assert torch.allclose(summed, whole, atol=1e-8, rtol=1e-3)
+    assert whole.abs().max() > 1e-5
+
+
+def test_candidates_are_found_anew_where_another_process_has_not_seen_them(encoder, kb, tmp_path, monkeypatch):
+    accelerator = Accelerator(cpu=True)
+    vectors = CurrentVectors(encoder, kb, accelerator)
+    candidates = DenseCandidates(encoder, vectors, ["moth lungs"], 3, accelerator, tmp_path, renew=True)
+    found = candidates(0)
+    save_file({"keys": found[:, ::-1].copy()}, tmp_path / "epoch-0.safetensors")
+    assert np.array_equal(candidates(0), found[:, ::-1])
+    monkeypatch.setattr("genlink.training.name_vectors.gather_object", lambda seen: [*seen, False])
+    assert np.array_equal(candidates(0), found)
+
+
 def test_texts_are_read_in_groups_of_like_length_and_come_back_in_their_order(encoder, kb, monkeypatch):
     texts = [kb.key(i) for i in range(kb.n_keys)]
     monkeypatch.setattr("genlink.training.encoders._CHUNK", 3)
@@ -122,7 +180,7 @@ def test_the_weight_of_the_sparse_score_has_a_learning_rate_of_its_own(stage):
     config = stage("biosyn", biosyn=biosyn, optimiser=optimiser)
     run_encoder_stage(config)
     # The first step of Adam is as long as the rate, whatever the gradient; nothing is taken off for its size.
-    found = json.loads((Path(config.output) / "run.json").read_text())["settings"]["sparse_weight"]
+    found = json.loads((Path(config.output) / "model" / "manifest.json").read_text())["sparse_weight"]
     assert abs(found - 1.0) == pytest.approx(0.25, rel=1e-3)
 
 

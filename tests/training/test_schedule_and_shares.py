@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,18 +37,17 @@ def test_a_run_shorter_than_its_warm_up_only_rises(optimiser_config):
 
 @given(st.integers(1, 40), st.integers(1, 5), st.none() | st.integers(1, 9))
 def test_shares_cut_a_step_without_loss_or_repetition_into_equally_many_parts(n, processes, micro_batch_size):
-    try:
-        cut = [shares(examples(n), processes, process, micro_batch_size) for process in range(processes)]
-    except UsageError:
-        # Only where there are fewer examples than micro-batches.
-        parts = ceil(ceil(n / processes) / (micro_batch_size or n))
-        assert n < processes * parts
+    if n < processes:
+        with pytest.raises(UsageError, match="smaller than the number of processes"):
+            shares(examples(n), processes, 0, micro_batch_size)
         return
+    cut = [shares(examples(n), processes, process, micro_batch_size) for process in range(processes)]
     assert [e for parts in cut for part in parts for e in part] == examples(n)
     assert len({len(parts) for parts in cut}) == 1
     sizes = [len(part) for parts in cut for part in parts]
     assert max(sizes) - min(sizes) <= 1
-    assert max(sizes) <= (micro_batch_size or n)
+    # One more where no process could have as many parts as the limit asks for.
+    assert max(sizes) <= (micro_batch_size or n) or min(len(parts) for parts in cut) == n // processes
 
 
 def test_shares_by_hand():
@@ -63,10 +60,9 @@ def test_shares_by_hand():
     assert sizes(8, 2, 2) == [[2, 2], [2, 2]]
     assert sizes(7, 2, 2) == [[2, 2], [1, 2]]
     assert sizes(8, 1, 1) == [[1] * 8]
+    assert sizes(5, 2, 1) == [[1, 1], [2, 1]]  # each as often as the other
 
 
 def test_too_few_examples_for_the_processes_are_refused():
     with pytest.raises(UsageError, match="batch_size 3 is smaller than the number of processes, 4"):
         shares(examples(3), 4, 0, None)
-    with pytest.raises(UsageError, match="batch_size 5 cannot be cut into 2 x 3 micro-batches"):
-        shares(examples(5), 2, 0, 1)
