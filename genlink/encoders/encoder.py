@@ -212,9 +212,9 @@ def _saved_settings(directory: Path) -> dict[str, object]:
 
 
 def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> object:
-    # Padding and truncation are ours to set, and change with every call.
+    # Padding and truncation are ours to set, and change with every call; the version is that of the form of the file.
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {key: value for key, value in state.items() if key not in ("padding", "truncation")}
+    return {key: value for key, value in state.items() if key not in ("padding", "truncation", "version")}
 
 
 @contextmanager

@@ -22,7 +22,14 @@ from genlink.files import atomic_directory, read_manifest, require_replaceable, 
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, as_mentions, rank_names
 from genlink.linkers.faiss_index import FaissIndex
-from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, fact, settings
+from genlink.linkers.model_directory import (
+    DENSE_FORMAT_VERSION,
+    DENSE_KIND,
+    check_normalisation,
+    fact,
+    saved_weight,
+    settings,
+)
 from genlink.linkers.ngrams import Ngrams
 from genlink.linkers.vector_cache import embedded, is_cached
 from genlink.linkers.vectors import MoreScores, NameVectors, rows_from_vectors, vector_precision
@@ -204,6 +211,7 @@ class DenseLinker:
                 DENSE_FORMAT_VERSION,
                 {
                     "encoder": self.encoder.digest,
+                    "kb_hash": self.kb.content_hash,
                     "parameters": self.encoder.model.num_parameters(),
                     "sparse_weight": self.sparse_weight,
                     "preprocessing": asdict(self.preprocessing),
@@ -235,10 +243,14 @@ class DenseLinker:
                 "ones back, or train and save the model again with genlink train."
             )
         saved_kb = KnowledgeBase.open(directory / "kb")
+        if saved_kb.content_hash != fact(directory, manifest, "kb_hash"):
+            raise ModelError(f"{directory}: kb/ is not the knowledge base that was saved. Copy the original kb/ back.")
+        if kb is not None:
+            check_normalisation(kb, saved_kb)
         linker = cls(
             encoder,
             saved_kb if kb is None else kb,
-            sparse_weight=fact(directory, manifest, "sparse_weight"),
+            sparse_weight=saved_weight(directory, manifest),
             precision=precision,
             index=index,
             cache=cache,

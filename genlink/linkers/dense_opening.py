@@ -15,7 +15,7 @@ from genlink.files import has_manifest, read_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.biosyn import read_sparse_weight
 from genlink.linkers.dense import DenseLinker, Keys
-from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, fact
+from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, saved_weight
 from genlink.linkers.ngrams import Ngrams
 from genlink.text import Normalisation, normalise
 
@@ -50,7 +50,7 @@ def open_dense(
 def open_encoder(model: str | Path) -> tuple[TextEncoder, float | None]:
     """The encoder that is meant, and its sparse weight if it has one; see ``open_dense``."""
     if has_manifest(model, DENSE_KIND):
-        weight = fact(Path(model), read_manifest(model, DENSE_KIND, DENSE_FORMAT_VERSION), "sparse_weight")
+        weight = saved_weight(Path(model), read_manifest(model, DENSE_KIND, DENSE_FORMAT_VERSION))
         return TextEncoder.from_pretrained(model, download=False), weight
     if model == MINILM:
         return load_minilm(), None

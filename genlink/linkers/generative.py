@@ -28,12 +28,12 @@ from genlink.decoding import (
     run_searches,
 )
 from genlink.encoders.checkpoints import quiet
-from genlink.errors import KnowledgeBaseError, ModelError, UsageError
+from genlink.errors import ModelError, UsageError
 from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.bart import load_bart
 from genlink.linkers.base import Linkable, as_mentions, concepts_within, rank_by_sum, rank_names
-from genlink.linkers.model_directory import FORMAT_VERSION, KIND, fact, settings
+from genlink.linkers.model_directory import FORMAT_VERSION, KIND, check_normalisation, fact, settings
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.preprocessing import Preprocessing
@@ -109,7 +109,7 @@ class GenerativeLinker:
         The names are spelled and the trie is built anew, but for an overlay of this linker's knowledge base: then only
         what is new is spelled and worked in.
         """
-        _check_normalisation(kb, self.kb)
+        check_normalisation(kb, self.kb)
         trie = None
         if kb.is_overlay_of(self.kb):
             first = self.kb.n_keys
@@ -323,7 +323,7 @@ class GenerativeLinker:
             raise ModelError(f"{directory}: the weights are of a model of another size. Copy the original ones back.")
         saved_kb, trie = KnowledgeBase.open(directory / "kb"), None
         if kb is not None:
-            _check_normalisation(kb, saved_kb)
+            check_normalisation(kb, saved_kb)
         elif saved_kb.content_hash != fact(directory, manifest, "kb_hash"):
             raise ModelError(
                 f"{directory}: kb/ is not the knowledge base that the trie was built from. Copy the original kb/ back, "
@@ -369,14 +369,6 @@ class _Question:
     source: tuple[int, ...]
     prefix: tuple[int, ...]
     within: Restriction | None
-
-
-def _check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:
-    if kb.normalisation != trained_on.normalisation:
-        raise KnowledgeBaseError(
-            f"the model was trained on names normalised by {trained_on.normalisation}, the knowledge base by "
-            f"{kb.normalisation}. Build the knowledge base with the same steps."
-        )
 
 
 def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameTrie:

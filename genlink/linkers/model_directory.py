@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genlink.errors import ModelError, UsageError
+from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
+from genlink.kb import KnowledgeBase
 from genlink.templates import Template
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "KIND",
     "UNION_KIND",
     "UnionSettings",
+    "check_normalisation",
     "fact",
     "read_union",
     "saved_normaliser",
     "saved_template",
+    "saved_weight",
     "settings",
     "write_union",
 ]
@@ -70,6 +73,15 @@ def read_union(directory: str | Path) -> UnionSettings:
     return settings(UnionSettings, directory, read_manifest(directory, UNION_KIND, UNION_FORMAT_VERSION), "union")
 
 
+def check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:
+    """Raise KnowledgeBaseError where a model would read names in another form than those that it was trained on."""
+    if kb.normalisation != trained_on.normalisation:
+        raise KnowledgeBaseError(
+            f"the model was trained on names normalised by {trained_on.normalisation}, the knowledge base by "
+            f"{kb.normalisation}. Build the knowledge base with the same steps."
+        )
+
+
 def saved_template(directory: Path) -> Template | None:
     """The template that a model directory was trained with; None for any other checkpoint.
 
@@ -85,6 +97,16 @@ def saved_normaliser(directory: Path) -> str | None:
     if not has_manifest(directory, KIND):
         return None
     return str(fact(directory, read_manifest(directory, KIND, FORMAT_VERSION), "normaliser"))
+
+
+def saved_weight(directory: Path, manifest: Mapping[str, Any]) -> float | None:
+    """The sparse weight in the manifest of a dense linker, None if it has none. Raises ModelError for anything else."""
+    weight = fact(directory, manifest, "sparse_weight")
+    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, (int, float))):
+        raise ModelError(
+            f"{directory}: `sparse_weight` of its manifest is no number. Copy the original manifest.json back."
+        )
+    return weight
 
 
 def fact(directory: Path, manifest: Mapping[str, Any], key: str) -> Any:
