@@ -1,4 +1,4 @@
-"""The table of a benchmark's result file (``genlink benchmark``): scores beside costs."""
+"""The tables of the result files of ``genlink benchmark``, scores beside costs, and of ``genlink union``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from genlink.evaluation.cells import cell, number, per_cent, with_interval
 
-__all__ = ["benchmark_rows"]
+__all__ = ["benchmark_rows", "fusion_rows"]
 
 _COSTS = {
     "index_mb": "index MB",
@@ -47,6 +47,23 @@ def benchmark_rows(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
         for dictionary in settings["dictionaries"]
         for name in settings["rows"]
         if (measures := record["metrics"].get(f"{dictionary}: {name}")) is not None
+    ]
+    return [header, *rows]
+
+
+def fusion_rows(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The header and the rows: all candidates by the generator alone, and by a weighted sum of two scores."""
+    header = ("", "Acc@1 [95% interval]", "Acc@5", "difference to weight 0 [95% interval]", "p", "n")
+    rows = [
+        (
+            row,
+            with_interval(measures["acc@1"]),
+            per_cent(measures["acc@5"]),
+            with_interval(measures.get("difference")),
+            _p(measures.get("difference")),
+            str(measures["acc@1"]["n"]),
+        )
+        for row, measures in record["metrics"].items()
     ]
     return [header, *rows]
 

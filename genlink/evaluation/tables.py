@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from genlink.errors import DataError, FormatError
-from genlink.evaluation.benchmark_table import benchmark_rows
+from genlink.evaluation.benchmark_table import benchmark_rows, fusion_rows
 from genlink.evaluation.cells import cell, decimals, markdown, number, per_cent, with_interval
 from genlink.evaluation.experiment_tables import experiment_table
 from genlink.evaluation.policy import PRESETS
@@ -82,11 +82,16 @@ def render_table(topic: Path) -> str:
         )
     records = sorted(map(_named, paths), key=lambda record: (record["settings"].get("order", 0), record["name"]))
     settings = records[0]["settings"]
-    whole = {"columns": _plain_table, "experiment": experiment_table, "benchmark": _benchmark_table}
+    whole = {
+        "columns": _plain_table,
+        "experiment": experiment_table,
+        "benchmark": _benchmark_table,
+        "union": _fusion_table,
+    }
     if kinds := [kind for kind in whole if kind in settings]:
         if len(records) > 1:
             raise DataError(
-                f"{topic}: {len(records)} result files, but one of plain numbers, of an experiment or of a benchmark "
+                f"{topic}: {len(records)} result files, but one of plain numbers, an experiment, a benchmark or a union "
                 f"is a table by itself. Name the file in the mark: table:{topic.name}/{paths[0].stem}."
             )
         return whole[kinds[0]](records[0])
@@ -147,6 +152,11 @@ def _plain_table(record: Mapping[str, Any]) -> str:
 def _benchmark_table(record: Mapping[str, Any]) -> str:
     header, *rows = benchmark_rows(record)
     return markdown([tuple(map(cell, header)), ("---", "---", *["---:"] * (len(header) - 2)), *rows])
+
+
+def _fusion_table(record: Mapping[str, Any]) -> str:
+    header, *rows = fusion_rows(record)
+    return markdown([header, ("---", *["---:"] * (len(header) - 1)), *rows])
 
 
 def _training_row(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def test_a_result_file_of_plain_numbers_is_not_lost_behind_another(tmp_path):
     for name in ("build", "open"):
         write_record(tmp_path / "kb" / f"{name}.json", {"columns": ["n"]}, {name: {"n": {"value": 1}}})
     with pytest.raises(
-        DataError, match="2 result files, but one of plain numbers, of an experiment or of a benchmark is a table"
+        DataError, match="2 result files, but one of plain numbers, an experiment, a benchmark or a union is a table"
     ):
         render_table(tmp_path / "kb")
     assert "| open | 1 |" in render_table(tmp_path / "kb" / "open")
@@ -200,3 +200,18 @@ def test_the_script_names_what_is_wrong_in_one_line(root, capsys):
 
 def test_the_tables_of_this_repository_are_up_to_date():
     assert run(SCRIPT.parents[1], "--check") == 0
+
+
+def test_a_union_has_a_row_for_each_way_to_rank(tmp_path: Path) -> None:
+    def estimate(value: float, **more: float) -> dict[str, float | int]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 8, **more}
+
+    rows = {
+        "weight 0": {"acc@1": estimate(0.5), "acc@5": estimate(0.75)},
+        "cross-fitted": {"acc@1": estimate(0.625), "acc@5": estimate(0.75), "difference": estimate(0.125, p=0.25)},
+    }
+    write_record(tmp_path / "fused.json", {"union": {}}, rows)
+    assert render_table(tmp_path / "fused").splitlines()[2:] == [
+        "| weight 0 | 50.0 [40.0, 60.0] | 75.0 | – | – | 8 |",
+        "| cross-fitted | 62.5 [52.5, 72.5] | 75.0 | 12.5 [2.5, 22.5] | 0.250 | 8 |",
+    ]
