@@ -91,8 +91,8 @@ def render_table(topic: Path) -> str:
     if kinds := [kind for kind in whole if kind in settings]:
         if len(records) > 1:
             raise DataError(
-                f"{topic}: {len(records)} result files, but one of plain numbers, an experiment, a benchmark or a union is "
-                f"a table by itself. Name the file in the mark: table:{topic.name}/{paths[0].stem}."
+                f"{topic}: {len(records)} result files, but one of plain numbers, an experiment, a benchmark or a "
+                f"union is a table by itself. Name the file in the mark: table:{topic.name}/{paths[0].stem}."
             )
         return whole[kinds[0]](records[0])
     header: tuple[str, ...]
