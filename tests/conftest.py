@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 from hypothesis import settings
 
@@ -11,3 +14,11 @@ torch.set_num_threads(1)
 # A loaded machine must not fail a property.
 settings.register_profile("genlink", deadline=None)
 settings.load_profile("genlink")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Vectors that tests make do not go among those of the user."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GENLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
