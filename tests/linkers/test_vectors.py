@@ -107,6 +107,9 @@ def test_int8_takes_a_byte_a_number_and_four_for_the_scale():
 def test_what_cannot_be_stored_is_refused():
     with pytest.raises(ModelError, match="not finite"):
         rows_from_vectors(torch.tensor([[1.0, float("nan")]]), "fp32")
+    with pytest.raises(ModelError, match="too large for fp16"):
+        rows_from_vectors(torch.tensor([[1e5, 1.0]]), "fp16")
+    assert vectors_from_rows(rows_from_vectors(torch.tensor([[1e5, 1.0]]), "int8"))[0, 0] == pytest.approx(1e5)
     with pytest.raises(UsageError, match="vectors in bf16, expected one of fp32, fp16, int8"):
         vector_precision("bf16")
 
