@@ -17,6 +17,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from command import run_command
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from genlink.data_paths import expanded, locate
@@ -35,7 +37,7 @@ from genlink.kb import KnowledgeBase, read_concepts
 from genlink.linkers.dense import DenseLinker, Keys
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.opening import OpenedLinker
-from genlink.linkers.vector_cache import BLOCK
+from genlink.linkers.vector_cache import BLOCK, JOINED
 from genlink.linkers.vectors import rows_from_vectors
 from genlink.schema import Mention
 
@@ -58,12 +60,21 @@ POLL_SECONDS = 0.2
 # In a fresh process each
 
 
-def embed(model: Path, kb: Path, cache: Path, precision: str = "fp32") -> float:
-    """Put the vectors of all names into the cache; CPU seconds."""
+def embed(model: Path, kb: Path, cache: Path, precision: str = "fp32") -> tuple[float, int]:
+    """Put the vectors of all names into the cache; CPU seconds, and how many names were embedded for it."""
     torch.set_num_threads(1)
-    started = time.process_time()
-    dense(model, kb, cache, precision).vectors(progress=sys.stderr.isatty())
-    return time.process_time() - started
+    started, asked = time.process_time(), 0
+    linker = dense(model, kb, cache, precision)
+    embed_texts = linker.encoder.embed
+
+    def counting(texts: Sequence[str], batch_size: int) -> Tensor:
+        nonlocal asked
+        asked += len(texts)
+        return embed_texts(texts, batch_size)
+
+    linker.encoder.embed = counting  # type: ignore[method-assign,assignment]
+    linker.vectors(progress=sys.stderr.isatty())
+    return time.process_time() - started, asked
 
 
 def save_generator(model: Path, kb: Path, directory: Path) -> None:
@@ -114,36 +125,38 @@ def costs(linker: OpenedLinker) -> Cells:
 # In the process that asks
 
 
-def killed(model: Path, kb: Path, cache: Path, blocks: int) -> list[Path]:
-    """Embed until so many blocks are there, then kill the process; the blocks that it has left."""
+def killed(model: Path, kb: Path, cache: Path, blocks: int) -> int:
+    """Embed until so many blocks are there, then kill the process; how many it has left."""
     process = get_context("spawn").Process(target=embed, args=(model, kb, cache))
     process.start()
     with tqdm(total=blocks, unit="block", desc="Embedding until the kill", disable=not sys.stderr.isatty()) as bar:
-        while len(done := made(cache)) < blocks:
+        while (done := made(cache)) < blocks:
             if not process.is_alive():
                 raise DataError(f"the process that embeds has ended by itself, with exit code {process.exitcode}.")
-            bar.update(len(done) - bar.n)
+            bar.update(done - bar.n)
             time.sleep(POLL_SECONDS)
     process.kill()
     process.join()
     return made(cache)
 
 
-def made(cache: Path) -> list[Path]:
-    """The blocks in a cache, in the order of their names."""
-    return sorted(cache.rglob("*.npy"))
+def made(cache: Path) -> int:
+    """How many blocks a cache holds, joined or not."""
+    for path in cache.rglob(JOINED):
+        return -(-len(np.load(path, mmap_mode="r")) // BLOCK)
+    return len(list(cache.rglob("*.npy")))
 
 
-def differing(model: Path, kb: Path, blocks: list[Path]) -> int:
-    """How many of these blocks have other bytes than when they are made by themselves."""
+def differing(model: Path, kb: Path, cache: Path, blocks: list[int]) -> int:
+    """How many of these blocks have other bytes in the cache than when they are made by themselves."""
     torch.set_num_threads(1)
     linker = DenseLinker.load(model, kb=KnowledgeBase.open(kb))
-    names = Keys(linker.kb)
+    names, [path] = Keys(linker.kb), cache.rglob(JOINED)
+    joined = np.load(path, mmap_mode="r")
     different = 0
-    for path in blocks:
-        start = int(path.stem) * BLOCK
+    for start in (block * BLOCK for block in blocks):
         vectors = linker.encoder.embed(names[start : start + BLOCK], linker.batch_size)
-        different += not np.array_equal(rows_from_vectors(vectors, "fp32"), np.load(path))
+        different += not np.array_equal(rows_from_vectors(vectors, "fp32"), joined[start : start + BLOCK])
     return different
 
 
@@ -163,12 +176,10 @@ def main() -> None:
         names.save(kb)
         blocks = -(-names.n_keys // BLOCK)
         left = killed(encoder, kb, cache, -(-blocks // 2))
-        written = {path: path.stat().st_mtime_ns for path in left}
-        seconds = in_fresh_process(embed, encoder, kb, cache)
-        again = sum(path.stat().st_mtime_ns != then for path, then in written.items())
-        everything = made(cache)
-        compared = [left[-1], everything[min(len(left), blocks - 1)], everything[-1]]
-        different = in_fresh_process(differing, encoder, kb, compared)
+        seconds, embedded = in_fresh_process(embed, encoder, kb, cache)
+        again = embedded - max(0, names.n_keys - left * BLOCK)
+        compared = [left - 1, min(left, blocks - 1), blocks - 1]
+        different = in_fresh_process(differing, encoder, kb, cache, compared)
         rows: dict[str, Cells] = {}
         for precision in PRECISIONS:
             in_fresh_process(embed, encoder, kb, cache, precision)
@@ -178,11 +189,11 @@ def main() -> None:
     embedding = {
         "blocks": blocks,
         "names of a block": BLOCK,
-        "blocks left by the kill": len(left),
-        "of these made again": again,
+        "blocks left by the kill": left,
+        "of these made again": -(-again // BLOCK),
         "blocks compared": len(compared),
         "of these different": different,
-        "names a second": round((names.n_keys - min(names.n_keys, len(left) * BLOCK)) / seconds),
+        "names a second": round(embedded / seconds),
     }
     write_result(
         arguments.result,

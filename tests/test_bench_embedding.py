@@ -58,11 +58,14 @@ def test_every_linker_is_measured_over_all_names(
 
 def test_a_block_of_other_bytes_is_found(models: tuple[Path, Path], tmp_path: Path) -> None:
     dense, cache = models[0], tmp_path / "cache"
-    bench_embedding.embed(dense, dense / "kb", cache)
-    [block] = bench_embedding.made(cache)
-    assert bench_embedding.differing(dense, dense / "kb", [block]) == 0
-    np.save(block, np.load(block) + 1)
-    assert bench_embedding.differing(dense, dense / "kb", [block, block]) == 2
+    names = KnowledgeBase.open(dense / "kb").n_keys
+    assert bench_embedding.embed(dense, dense / "kb", cache)[1] == names
+    assert bench_embedding.embed(dense, dense / "kb", cache)[1] == 0
+    assert bench_embedding.made(cache) == 1
+    assert bench_embedding.differing(dense, dense / "kb", cache, [0]) == 0
+    [joined] = cache.rglob("vectors.npy")
+    np.save(joined, np.load(joined) + 1)
+    assert bench_embedding.differing(dense, dense / "kb", cache, [0, 0]) == 2
 
 
 def test_a_process_that_ends_by_itself_was_not_killed(models: tuple[Path, Path], tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_a_dense_model_links_to_its_own_dictionary_and_an_encoder_to_the_one_giv
     assert len(list(tmp_path.glob("cache/vectors/*/*/manifest.json"))) == 2
 
 
+def test_on_a_terminal_a_bar_counts_names_however_few_mentions_there_are(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for is_new in (True, False):  # the second time the vectors are there
+        code, _, err = run("link", model, "--text", "[[gout]]")
+        assert (code, "Embedding" in err) == (0, is_new)
+
+
 def test_a_dense_model_is_scored_like_any_other(run: Run, model: Path, corpus: Path, tmp_path: Path) -> None:
     result, cache = tmp_path / "result.json", tmp_path / "elsewhere"
     arguments = ["--train", corpus, "--precision", "fp16", "--cache", cache, "--result", result]

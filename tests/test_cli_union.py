@@ -11,10 +11,11 @@ import pytest
 from genlink.cli.app import main
 from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import benchmark
+from genlink.files import sha256
 from genlink.kb import KnowledgeBase, load_kb
 from genlink.linkers.bart import fresh_bart
 from genlink.linkers.generative import GenerativeLinker
-from genlink.linkers.model_directory import UnionSettings, read_union
+from genlink.linkers.model_directory import UnionSettings, read_union, write_union
 from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
 from genlink.templates import Template
@@ -95,6 +96,23 @@ def test_a_union_is_made_scored_and_measured_like_any_linker(
     manifest.write_text(manifest.read_text() + "\n")
     assert run(monkeypatch, "benchmark", "file.yaml", "--dry-run") == 0
     assert "choosing, kb: to run" in capsys.readouterr().out
+
+
+def test_what_may_not_be_replaced_is_told_before_anything_is_fitted(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("genlink.linkers.opening.open_union", None)  # so that nothing can be opened
+    assert run(monkeypatch, "union", "model", "tfidf", "dev.pubtator", "--output", "model") == 1
+    assert "model: holds other files" in capsys.readouterr().err
+
+
+def test_the_score_of_a_union_names_the_content_of_all_that_it_is_made_of(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_union(Path("u"), UnionSettings("model", "tfidf"))
+    assert run(monkeypatch, "evaluate", "u", "dev.pubtator", "--dictionary", "kb", "--result", "score.json") == 0
+    recorded = {entry["path"]: entry["sha256"] for entry in json.loads(Path("score.json").read_text())["data"]}
+    assert recorded == {name: sha256(name) for name in ("dev.pubtator", "u", "model")}
 
 
 def test_a_model_of_another_dictionary_is_not_set_beside_the_others(

@@ -37,6 +37,7 @@ from genlink.linkers.dense import DenseLinker
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings
+from genlink.linkers.union import UnionLinker
 from genlink.schema import Concept
 from genlink.templates import Template
 from genlink.training.checkpoint import save_checkpoint
@@ -118,7 +119,7 @@ def test_modules_and_files_that_are_named_exist(page: Path) -> None:
 def test_words_of_the_glossary_exist_in_the_code() -> None:
     places = [genlink, corpora, evaluation, metrics]
     classes = (AnswerList, Decisions, Example, HarvestConfig, NameTrie, PreferenceConfig, PreferenceExample)
-    classes += (DenseLinker, Restriction, Run, SearchSettings, Template, TrainConfig)
+    classes += (DenseLinker, Restriction, Run, SearchSettings, Template, TrainConfig, UnionLinker)
     own: dict[str, type] = {c.__name__: c for c in classes}
     own["read_concepts"] = read_concepts  # type: ignore[assignment]
     rows = [line.split(" | ") for line in text_of("glossary").splitlines() if line.startswith("| ")]

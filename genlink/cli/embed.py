@@ -26,8 +26,8 @@ def embed(
 ) -> None:
     """Print the vectors of mentions, a JSON object a line: the dense one, and the n-grams of the sparse one.
 
-    Mentions are normalised first, as a linker reads them. There are n-grams where the model is a dense linker with a
-    sparse weight, or where --kb names the dictionary that they are weighted by; else `sparse` is null.
+    Mentions are normalised first, as a linker reads them. N-grams are weighted by the dictionary of a dense linker with
+    a sparse weight, whatever --kb says, and for any other model by that of --kb; without one `sparse` is null.
 
     \b
     Examples:

@@ -92,6 +92,7 @@ def evaluate(
       genlink evaluate models/ncbi data/ncbi_disease/dev.pubtator --train data/ncbi_disease/train.pubtator --beams 10
     """
     from genlink.corpora import load_corpus
+    from genlink.encoders import MINILM, MINILM_PACKAGE
     from genlink.evaluation import choose_policy, score_predictions, to_record, write_predictions
     from genlink.evaluation.report import result_rows
     from genlink.evaluation.results import result_record
@@ -99,7 +100,7 @@ def evaluate(
     from genlink.evaluation.show import print_reports
     from genlink.files import write_json
     from genlink.kb.load import load_merged
-    from genlink.linkers.opening import open_linker, place_of
+    from genlink.linkers.opening import open_linker, place_of, systems_of
 
     policies = {
         p: choose_policy(p, ambiguous=ambiguous, composite=composite, nil=nil, dictionary=dictionary, mentions=mentions)
@@ -132,7 +133,8 @@ def evaluate(
         p: score_predictions(records, rules, k=k, seed=seed, kb=setting.kb, training=setting.training, n_errors=errors)
         for p, rules in policies.items()
     }
-    sources = [corpus, *(train or ()), *(kb or ()), *([model] if isinstance(place_of(model), Path) else [])]
+    systems = systems_of(model)
+    sources = [corpus, *(train or ()), *(kb or ()), *(name for name in systems if isinstance(place_of(name), Path))]
     record = result_record(
         command=sys.argv,
         data=sources,
@@ -152,6 +154,7 @@ def evaluate(
             "linker": linker.describe(),
         },
         metrics=result_rows(reports),
+        packages=[MINILM_PACKAGE] if MINILM in systems else [],
     )
     if path := predictions or (output / "predictions.jsonl" if output else None):
         write_predictions(path, records)

@@ -123,7 +123,7 @@ def link(
         linker = linker.with_kb(linker.kb.subset(types=concept_types or None, prefixes=prefixes or None))
     mentions = prepare(documents, Preprocessing(abbreviations=abbreviations, composites=composites))
     ranks = calibrated.ranks if calibrated else k
-    predictions = linker.link(mentions, ranks, progress=sys.stderr.isatty() and len(mentions) > 100)
+    predictions = linker.link(mentions, ranks, progress=sys.stderr.isatty())
     if calibrated:
         predictions = [calibrated.apply(prediction, k) for prediction in predictions]
     if output is None:

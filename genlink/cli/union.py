@@ -54,18 +54,20 @@ def union(
           --train data/ncbi_disease/train.pubtator --output runs/ncbi_disease/fused
     """
     from genlink.corpora import load_corpus
-    from genlink.errors import UsageError
+    from genlink.errors import ModelError, UsageError
     from genlink.evaluation import choose_policy
     from genlink.evaluation.fusion import fit_fusion
     from genlink.evaluation.results import write_result
     from genlink.evaluation.run import prepare_setting
     from genlink.evaluation.show import print_fusion
-    from genlink.linkers.model_directory import UnionSettings, write_union
+    from genlink.files import require_replaceable
+    from genlink.linkers.model_directory import UNION_KIND, UnionSettings, write_union
     from genlink.linkers.opening import open_union
 
     settings = UnionSettings(generator, retriever, candidates)
     if dev is None and result is not None:
         raise UsageError("Without DEV nothing is fitted, so there is no result to write.")
+    require_replaceable(output, UNION_KIND, ModelError)
     linker = open_union(settings, None, device=device, cache=cache)
     if dev is None:
         write_union(output, settings)

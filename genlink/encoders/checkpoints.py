@@ -57,7 +57,7 @@ def load_encoder(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
                 raise ModelError(
                     f"{directory}: is {f'a {kind}' if kind else 'no'} model, expected an encoder. {_ADVICE}"
                 )
-            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
             model, report = AutoModel.from_pretrained(
                 directory,
                 use_safetensors=any(directory.glob(_SAFE)),
@@ -66,6 +66,7 @@ def load_encoder(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 local_files_only=True,
+                trust_remote_code=False,  # not given, transformers asks
             )
     except ModelError:
         raise
@@ -79,6 +80,10 @@ def load_encoder(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
             f"{directory}: the weights are not those of the {kind} in config.json: {wrong[0]} and {len(wrong) - 1} "
             "more are missing or of another shape. Copy both from one place."
         )
+    if lacking := _lacking(model.config, tokenizer):
+        raise ModelError(
+            f"{directory}: the {kind} there is no text encoder that can be used: it has no {lacking}. {_ADVICE}"
+        )
     if not len(tokenizer.all_special_ids) < len(tokenizer) <= model.config.vocab_size:
         raise ModelError(
             f"{directory}: a tokenizer of {len(tokenizer)} tokens and a model of {model.config.vocab_size} do not "
@@ -87,6 +92,20 @@ def load_encoder(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
     if hasattr(model, "pooler"):
         model.pooler = None  # trained for other tasks, or random
     return model.eval(), tokenizer
+
+
+def _lacking(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """What a model for something else than vectors of texts has not."""
+    for size, what in (
+        ("hidden_size", "width of its vectors"),
+        ("vocab_size", "vocabulary"),
+        ("max_position_embeddings", "limit of its positions"),  # XLNet has -1
+    ):
+        if not getattr(config, size, 0) > 0:
+            return what
+    if tokenizer.pad_token_id is None:
+        return "padding token"
+    return None if hasattr(tokenizer, "backend_tokenizer") else "tokenizer.json"
 
 
 @contextmanager

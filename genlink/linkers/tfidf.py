@@ -58,7 +58,7 @@ class TfidfLinker:
         vectorizer, names = self._index
         candidates: dict[str, tuple[Candidate, ...]] = {}
         block = max(1, _CELLS // self.kb.n_keys)
-        with tqdm(total=len(distinct), unit="surface", disable=not progress) as bar:
+        with tqdm(total=len(distinct), unit="surface", delay=1, disable=not progress) as bar:
             for start in range(0, len(distinct), block):
                 queries = distinct[start : start + block]
                 product = vectorizer.transform(queries) @ names

@@ -1,8 +1,11 @@
 """Vectors of names on disk: embedded once for an encoder and a dictionary, block by block, and mapped from then on.
 
 CACHE/vectors/<hash of the encoder>/<hash of the names>-<precision>/
-    000000.npy, 000001.npy, ...   a block of names each, in the order of their key indices
+    000000.npy, 000001.npy, ...   while names are embedded: a block of them each, in the order of their key indices
+    vectors.npy                   the blocks, joined and then deleted: one file, since a mapped one stays open
     manifest.json                 written last: what was embedded by what
+
+So for a moment the vectors are on disk twice.
 """
 
 from __future__ import annotations
@@ -22,11 +25,12 @@ from genlink.errors import ModelError
 from genlink.files import atomic_file, has_manifest, read_manifest, write_manifest
 from genlink.linkers.vectors import NameVectors, Part, VectorPrecision, rows_from_vectors, vectors_from_rows
 
-__all__ = ["BLOCK", "embedded", "is_cached"]
+__all__ = ["BLOCK", "JOINED", "embedded", "is_cached"]
 
 KIND, FORMAT_VERSION = "name vectors", 1
+JOINED = "vectors.npy"
 
-# Names in a file. What a kill can cost is the work on so many of them.
+# Names of a block. What a kill can cost is the work on so many of them.
 BLOCK = 8192
 
 logger = logging.getLogger(__name__)
@@ -50,7 +54,7 @@ def embedded(
     """
     blocks = [names[start : start + BLOCK] for start in range(0, len(names), BLOCK)]
     if cache is None:
-        return _opened(
+        return _in_parts(
             rows_from_vectors(encoder.embed(block, batch_size), precision)
             for block in _counted(blocks, len(names), progress)
         )
@@ -62,9 +66,9 @@ def embedded(
         "precision": precision,
         "names": len(names),
         "width": encoder.width,
-        "block": BLOCK,
     }
-    if not _is_whole(directory, facts):
+    rows = _whole(directory, facts)
+    if rows is None:
         others = [d for d in directory.parent.glob(f"*-{precision}") if d != directory and has_manifest(d, KIND)]
         if others:
             logger.warning(
@@ -74,22 +78,35 @@ def embedded(
                 len(others),
                 len(names),
             )
-        exact = _place(cache, digest, hashed, "fp32")
-        rounded = precision != "fp32" and _is_whole(exact, facts | {"precision": "fp32"})
-        for i, block in enumerate(_counted(blocks, len(names), progress)):
-            path = _block_file(directory, i)
-            if _is_block(path, len(block), encoder.width, precision):
-                continue
-            vectors = (
-                vectors_from_rows(np.load(_block_file(exact, i), mmap_mode="c"))
-                if rounded
-                else encoder.embed(block, batch_size)
-            )
+        exact = None
+        if precision != "fp32":
+            exact = _whole(_place(cache, digest, hashed, "fp32"), facts | {"precision": "fp32"})
+
+        def block_rows(i: int) -> NDArray[Any]:
+            path, block = directory / f"{i:06d}.npy", blocks[i]
+            found = _read(path, len(block), encoder.width, precision)
+            if found is not None:
+                return found
+            if exact is None:
+                vectors = encoder.embed(block, batch_size)
+            else:
+                vectors = vectors_from_rows(exact[i * BLOCK : i * BLOCK + len(block)])
+            made = rows_from_vectors(vectors, precision)
             with atomic_file(path, "wb") as f:
-                np.save(f, rows_from_vectors(vectors, precision), allow_pickle=False)
+                np.save(f, made, allow_pickle=False)
+            return made
+
+        rows = _read(directory / JOINED, len(names), encoder.width, precision)  # where a kill came at the very end
+        if rows is None:
+            for i, _ in enumerate(_counted(blocks, len(names), progress)):
+                block_rows(i)
+            # A process that does the same may have deleted some by now: they are made again.
+            _join((block_rows(i) for i in range(len(blocks))), len(names), directory / JOINED)
+            rows = np.load(directory / JOINED, mmap_mode="c")
+        for path in directory.glob("[0-9]*.npy"):
+            path.unlink(missing_ok=True)
         write_manifest(directory, KIND, FORMAT_VERSION, facts)
-    # Mapped to be copied on write, which nobody does: PyTorch wants no memory that cannot be written.
-    return _opened(np.load(_block_file(directory, i), mmap_mode="c") for i in range(len(blocks)))
+    return _in_parts(rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
 
 
 def is_cached(encoder: TextEncoder, names: Sequence[str], precision: VectorPrecision, cache: Path | None) -> bool:
@@ -101,10 +118,6 @@ def _place(cache: Path, encoder: str, names: str, precision: str) -> Path:
     return cache / "vectors" / encoder[:16] / f"{names[:16]}-{precision}"
 
 
-def _block_file(directory: Path, i: int) -> Path:
-    return directory / f"{i:06d}.npy"
-
-
 def _names_hash(names: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name in names:  # none of which has a line break
@@ -112,40 +125,52 @@ def _names_hash(names: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _is_whole(directory: Path, facts: dict[str, Any]) -> bool:
+def _whole(directory: Path, facts: dict[str, Any]) -> NDArray[Any] | None:
+    """The rows that a directory holds, mapped; None where they are not all there."""
     if not has_manifest(directory, KIND):
-        return False
+        return None
     found = read_manifest(directory, KIND, FORMAT_VERSION)
     if found.get("encoder") != facts["encoder"]:
         raise ModelError(
             f"{directory}: the vectors there are those of another encoder. Delete the directory: they are made again."
         )
     if all(found.get(key) == value for key, value in facts.items()):
-        sizes = [BLOCK] * (facts["names"] // BLOCK) + [facts["names"] % BLOCK]
-        return all(
-            _is_block(_block_file(directory, i), size, facts["width"], facts["precision"])
-            for i, size in enumerate(sizes)
-            if size
-        )
+        return _read(directory / JOINED, facts["names"], facts["width"], facts["precision"])
     logger.warning("%s: the vectors there are those of other names, and are made again.", directory)
     for path in directory.glob("*.npy"):
         path.unlink()
     (directory / "manifest.json").unlink()
-    return False
+    return None
 
 
-def _is_block(path: Path, names: int, width: int, precision: VectorPrecision) -> bool:
-    """Whether a block that an earlier run left is one of these."""
+def _read(path: Path, names: int, width: int, precision: VectorPrecision) -> NDArray[Any] | None:
+    """The rows of a file that an earlier run left, mapped; None where it holds something else.
+
+    They are mapped to be copied on write, which nobody does: PyTorch wants no memory that cannot be written.
+    """
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return False
+        return None
     if rows.dtype.names is not None:
-        return precision == "int8" and (len(rows), rows["levels"].shape[1]) == (names, width)
-    return precision == {4: "fp32", 2: "fp16"}.get(rows.dtype.itemsize) and rows.shape == (names, width)
+        fits = precision == "int8" and (len(rows), rows["levels"].shape[1]) == (names, width)
+    else:
+        fits = precision == {4: "fp32", 2: "fp16"}.get(rows.dtype.itemsize) and rows.shape == (names, width)
+    return rows if fits else None
 
 
-def _opened(blocks: Iterable[NDArray[Any]]) -> NameVectors:
+def _join(blocks: Iterable[NDArray[Any]], names: int, path: Path) -> None:
+    """Write the rows of so many names to one file, with no more than a block in memory."""
+    with atomic_file(path, "wb") as f:
+        for i, rows in enumerate(blocks):
+            if i == 0:
+                kind = np.lib.format.dtype_to_descr(rows.dtype)
+                header = {"descr": kind, "fortran_order": False, "shape": (names, *rows.shape[1:])}
+                np.lib.format.write_array_header_1_0(f, header)
+            f.write(rows.tobytes())
+
+
+def _in_parts(blocks: Iterable[NDArray[Any]]) -> NameVectors:
     parts, first = [], 0
     for rows in blocks:
         parts.append(Part(np.arange(first, first + len(rows)), rows))

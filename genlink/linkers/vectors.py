@@ -47,14 +47,17 @@ def rows_from_vectors(vectors: Tensor, precision: VectorPrecision) -> NDArray[An
     """Vectors in float32, (names, width), as they are stored: a row a name.
 
     ``int8``: the largest number of a row is 127 levels, a level is the row's ``scale``; so no number is off by more
-    than half a level. Raises ModelError for vectors that are not finite.
+    than half a level. Raises ModelError for vectors that are not finite, or not in ``fp16``.
     """
     if not bool(torch.isfinite(vectors).all()):
         raise ModelError("the encoder gives vectors that are not finite. Its weights are broken, or its training was.")
     if precision == "fp32":
         return vectors.numpy()
     if precision == "fp16":
-        return vectors.half().numpy()
+        halves = vectors.half()
+        if not bool(torch.isfinite(halves).all()):
+            raise ModelError("the encoder gives numbers that are too large for fp16. Use the precision fp32 or int8.")
+        return halves.numpy()
     levels, scale = quantise(vectors)
     rows = np.empty(len(vectors), dtype=[("scale", "<f4"), ("levels", "i1", (vectors.shape[1],))])
     rows["levels"], rows["scale"] = levels.numpy(), scale[:, 0].numpy()
@@ -66,7 +69,8 @@ def vectors_from_rows(rows: NDArray[Any]) -> Tensor:
     if rows.dtype.names is None:
         return torch.from_numpy(rows).float()
     levels = torch.from_numpy(rows["levels"].astype(np.float32))
-    return levels.mul_(torch.from_numpy(np.ascontiguousarray(rows["scale"]))[:, None])
+    scale = rows["scale"].copy()  # as a field, even of one row, it has a stride that PyTorch may refuse
+    return levels.mul_(torch.from_numpy(scale)[:, None])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from small_encoders import NAMES, small_encoder
-from transformers import BartConfig, BartModel, BertForMaskedLM, BertModel
+from transformers import (
+    BartConfig,
+    BartModel,
+    BertForMaskedLM,
+    BertModel,
+    GPT2Config,
+    GPT2Model,
+    ViTConfig,
+    ViTModel,
+    XLNetConfig,
+    XLNetModel,
+)
 
 from genlink.encoders.encoder import SETTINGS, TextEncoder
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
@@ -204,8 +215,82 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_executed(checkpoint, capsys
     assert "executed" not in capsys.readouterr().out
 
 
+def test_code_that_a_checkpoint_brings_is_neither_run_nor_asked_about(checkpoint, monkeypatch):
+    config = json.loads((checkpoint / "config.json").read_text())
+    config |= {"model_type": "strange", "auto_map": {"AutoConfig": "strange.C", "AutoModel": "strange.M"}}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    (checkpoint / "strange.py").write_text("raise SystemExit('executed')")
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "y")
+    with pytest.raises(ModelError, match="no encoder and tokenizer could be loaded"):
+        TextEncoder.from_pretrained(checkpoint)
+    assert not asked
+
+
+def pooled(*modes, normalised=False):
+    """What sentence-transformers writes beside a checkpoint."""
+
+    def write(directory):
+        (directory / SETTINGS).unlink()
+        (directory / "1_Pooling").mkdir()
+        known = ("cls_token", "mean_tokens", "max_tokens")
+        config = {"word_embedding_dimension": 16, **{f"pooling_mode_{mode}": mode in modes for mode in known}}
+        (directory / "1_Pooling" / "config.json").write_text(json.dumps(config))
+        names = ["Transformer", "Pooling", *(["Normalize"] if normalised else [])]
+        modules = [{"idx": i, "type": f"sentence_transformers.models.{name}"} for i, name in enumerate(names)]
+        (directory / "modules.json").write_text(json.dumps(modules))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "pooling", "unit_length", "is_said"),
+    [
+        (pooled("mean_tokens", normalised=True), "mine", "mean", True, False),
+        (pooled("cls_token"), "SapBERT-from-PubMedBERT-fulltext-mean-token", "cls", False, False),
+        (pooled("max_tokens"), "mine", "cls", False, True),
+        (lambda d: (d / SETTINGS).unlink(), "SapBERT-from-PubMedBERT-fulltext", "cls", False, False),
+        (lambda d: (d / SETTINGS).unlink(), "mine", "cls", False, True),
+        (lambda d: None, "mine", "cls", False, False),
+    ],
+)
+def test_pooling_is_what_the_files_say_or_the_name_and_else_it_is_said(
+    checkpoint, caplog, write, name, pooling, unit_length, is_said
+):
+    directory = checkpoint.rename(checkpoint.with_name(name))
+    write(directory)
+    encoder = TextEncoder.from_pretrained(directory)
+    assert (encoder.pooling, encoder.unit_length) == (pooling, unit_length)
+    assert ("that of the first token is taken" in caplog.text) == is_said
+    caplog.clear()
+    assert TextEncoder.from_pretrained(directory, pooling="mean").pooling == "mean"
+    assert not caplog.records
+
+
 def is_a_bart(directory):
     BartModel(BartConfig(vocab_size=90, d_model=16, encoder_layers=1, decoder_layers=1)).save_pretrained(directory)
+
+
+def is_a_gpt(directory):
+    GPT2Model(GPT2Config(vocab_size=90, n_embd=16, n_layer=1, n_head=2)).save_pretrained(directory)
+    settings = json.loads((directory / "tokenizer_config.json").read_text())
+    del settings["pad_token"]
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def is_a_vit(directory):
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    ViTModel(ViTConfig(**shape, image_size=16), add_pooling_layer=False).save_pretrained(directory)
+
+
+def is_an_xlnet(directory):
+    XLNetModel(XLNetConfig(vocab_size=90, d_model=16, n_layer=1, n_head=2, d_inner=16)).save_pretrained(directory)
+
+
+def has_a_slow_tokenizer(directory):
+    (directory / "tokenizer.json").unlink()
+    settings = {"tokenizer_class": "CanineTokenizer", "pad_token": "[PAD]", "cls_token": "[CLS]"}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def lacks_a_weight(directory):
@@ -218,6 +303,11 @@ def lacks_a_weight(directory):
     ("spoil", "said"),
     [
         (is_a_bart, "is a bart model, expected an encoder"),
+        (is_a_gpt, "the gpt2 there is no text encoder that can be used: it has no padding token"),
+        (is_a_vit, "the vit there is no text encoder that can be used: it has no vocabulary"),
+        (is_an_xlnet, "the xlnet there is no text encoder that can be used: it has no limit of its positions"),
+        (has_a_slow_tokenizer, "the bert there is no text encoder that can be used: it has no tokenizer.json"),
+        (lambda d: (d / "modules.json").write_text("[1]"), "not of sentence-transformers"),
         (lacks_a_weight, "the weights are not those of the bert in config.json"),
         (lambda d: (d / "model.safetensors").unlink(), "no encoder and tokenizer could be loaded"),
         (lambda d: (d / "model.safetensors").write_bytes(b"\0" * 40), "no encoder and tokenizer could be loaded"),

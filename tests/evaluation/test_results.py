@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timezone
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_a_result_file_holds_all_that_is_needed_to_repeat_it(data, tmp_path):
         n=3,
         settings={"k": 10},
         metrics={"angel": {"acc@1": Estimate(0.5, 0.25, 0.75, 3)}},
+        packages=["scikit-learn", "not-installed"],
     )
     value = read_result(path)
     assert set(value) == {
@@ -78,6 +80,8 @@ def test_a_result_file_holds_all_that_is_needed_to_repeat_it(data, tmp_path):
     assert value["metrics"] == {"angel": {"acc@1": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 3}}}
     assert datetime.fromisoformat(value["created"]).tzinfo == timezone.utc
     assert {"python", "genlink", "numpy", "scipy"} <= set(value["versions"])
+    assert value["versions"]["scikit-learn"] == metadata.version("scikit-learn")
+    assert "not-installed" not in value["versions"]
     assert set(value["hardware"]) == {"cpu", "cores", "threads", "gpu"}
     assert value["commit"] is None or len(value["commit"]) == 40
     assert str(data.parent) not in path.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from genlink.linkers.biosyn import half_and_half
 from genlink.linkers.ngrams import Ngrams
@@ -27,6 +28,20 @@ def test_ngrams_are_the_letters_and_pairs_of_letters_with_the_weights_of_the_dic
     [weights] = ngrams.weights(["ab"])
     assert weights == pytest.approx({"ab": ab / length, "a": a / length, "b": b / length})
     assert list(weights) == ["ab", "a", "b"]
+
+
+def test_ngrams_fitted_piece_by_piece_are_those_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr("genlink.linkers.ngrams._COUNTED", 3)
+    names = ["fever", "salt  fever", "ovarian\tcancer", "fever", "gout", "gauß", "tidal colic", "blue gout", "a"]
+    ngrams, whole = Ngrams(names), TfidfVectorizer(analyzer="char", ngram_range=(1, 2), dtype=np.float32).fit(names)
+    assert ngrams.vectorizer.get_feature_names_out().tolist() == whole.get_feature_names_out().tolist()
+    assert ngrams.vectorizer.idf_.tolist() == whole.idf_.tolist()
+    found, expected = ngrams._matrix, whole.transform(names)
+    assert (found.dtype, found.shape, found.nnz) == (expected.dtype, expected.shape, expected.nnz)
+    assert (found.indptr.tolist(), found.indices.tolist()) == (expected.indptr.tolist(), expected.indices.tolist())
+    assert found.data.tolist() == expected.data.tolist()
+    others = ngrams.with_names(["gout", "xyz", "salt", "of the"])
+    assert (others._matrix != whole.transform(["gout", "xyz", "salt", "of the"])).nnz == 0
 
 
 def test_sparse_search_is_sorting_all_cosines(monkeypatch):

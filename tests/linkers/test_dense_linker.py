@@ -13,14 +13,14 @@ from small import CONCEPTS, MENTIONS
 
 from genlink.encoders.encoder import TextEncoder
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
-from genlink.errors import ModelError, UsageError
+from genlink.errors import KnowledgeBaseError, ModelError, UsageError
 from genlink.kb import KnowledgeBase
 from genlink.linkers import vectors
 from genlink.linkers.dense import DenseLinker
 from genlink.linkers.dense_opening import open_dense, vectors_of
 from genlink.linkers.opening import is_dense, open_linker
 from genlink.schema import Concept, Mention
-from genlink.text import normalise
+from genlink.text import Normalisation, normalise
 
 MORE = [Concept(f"E{i}", (f"fever {i}", f"gout {i}", f"fever gout {i}")) for i in range(40)]
 EXTRA = {"D3": ["Moths in the lung"], "D6": ["Bluish gout"]}
@@ -139,7 +139,7 @@ def test_what_faiss_keeps_is_counted_in_float32(encoder, kb):
 def test_without_faiss_the_error_says_how_to_install_it(encoder, kb, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ModelError, match=r"pip install 'genlink\[faiss\]'"):
-        DenseLinker(encoder, kb, index="faiss").link(MENTIONS)
+        DenseLinker(encoder, kb, index="faiss")
 
 
 # Other dictionaries
@@ -178,6 +178,16 @@ def test_a_part_of_the_dictionary_is_linked_to_as_if_it_were_all(encoder, kb, kn
     assert {c.concept_id for p in linker.link(MENTIONS, 9) for c in p.candidates} == {"D1", "D6", "E3", "E5"}
 
 
+def test_names_that_are_normalised_otherwise_are_embedded_as_they_are(encoder):
+    base = DenseLinker(encoder, KnowledgeBase.from_concepts([Concept("A", ("blue-gout",))]))
+    base.vectors()
+    hyphens = Normalisation(punctuation=False)
+    moved = base.with_kb(KnowledgeBase.from_concepts([Concept("A", ("blue-gout",))], normalisation=hyphens))
+    keys = [moved.kb.key(i) for i in range(moved.kb.n_keys)]
+    rows = np.concatenate([part.rows for part in moved.vectors().parts])
+    np.testing.assert_allclose(rows, encoder.embed(keys).numpy(), rtol=1e-4, atol=1e-5)
+
+
 # Saved, loaded and opened
 
 
@@ -188,6 +198,7 @@ def test_a_saved_linker_comes_back(encoder, kb, weight, tmp_path):
     loaded = DenseLinker.load(tmp_path / "model")
     assert answers(loaded) == answers(linker)
     assert loaded.describe() == linker.describe()
+    assert loaded.describe()["encoder"] == encoder.digest
     assert loaded.describe()["kind"] == ("dense" if weight is None else "dense and sparse")
     smaller = KnowledgeBase.from_concepts(CONCEPTS)
     assert answers(DenseLinker.load(tmp_path / "model", kb=smaller)) == answers(linker.with_kb(smaller))
@@ -268,4 +279,13 @@ def test_vectors_are_shown_with_their_ngrams_where_there_is_a_dictionary(encoder
     assert sum(weight**2 for weight in shown["sparse"].values()) == pytest.approx(1.0, abs=1e-5)
     assert list(shown["sparse"].values()) == sorted(shown["sparse"].values(), reverse=True)
     assert next(vectors_of(tmp_path / "sapbert", ["gout"], None))["sparse"] is None
-    assert next(vectors_of(tmp_path / "sapbert", ["gout"], kb))["sparse"] is not None
+    other = KnowledgeBase.from_concepts([Concept("X", ("gout", "gout of the toe"))])
+    assert next(vectors_of(tmp_path / "sapbert", ["gout"], other))["sparse"] is not None
+    # The weight was learnt with the n-grams of the saved dictionary: they stay.
+    [over_other] = vectors_of(tmp_path / "biosyn", ["Gout, BLUE!"], other)
+    assert over_other == shown
+    spelled = KnowledgeBase.from_concepts(CONCEPTS, normalisation=Normalisation(case=False))
+    with pytest.raises(KnowledgeBaseError, match="Build the knowledge base with the same steps"):
+        list(vectors_of(tmp_path / "biosyn", ["gout"], spelled))
+    DenseLinker(encoder, spelled).save(tmp_path / "spelled")
+    assert next(vectors_of(tmp_path / "spelled", ["Gout"], None))["read"] == "Gout"

@@ -107,6 +107,9 @@ def test_int8_takes_a_byte_a_number_and_four_for_the_scale():
 def test_what_cannot_be_stored_is_refused():
     with pytest.raises(ModelError, match="not finite"):
         rows_from_vectors(torch.tensor([[1.0, float("nan")]]), "fp32")
+    with pytest.raises(ModelError, match="too large for fp16"):
+        rows_from_vectors(torch.tensor([[1e5, 1.0]]), "fp16")
+    assert vectors_from_rows(rows_from_vectors(torch.tensor([[1e5, 1.0]]), "int8"))[0, 0] == pytest.approx(1e5)
     with pytest.raises(UsageError, match="vectors in bf16, expected one of fp32, fp16, int8"):
         vector_precision("bf16")
 
@@ -166,14 +169,57 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(encoder, tmp_path, mo
     assert len(calls) == 5  # all of it is there
 
 
-def test_a_block_that_is_broken_or_gone_is_made_again(encoder, tmp_path):
+def test_vectors_that_are_broken_or_gone_are_made_again(encoder, tmp_path):
     embedded(encoder, NAMES, "fp32", tmp_path)
     whole = files(tmp_path)
+    [joined] = tmp_path.rglob("*.npy")
+    for spoil in (lambda: joined.write_bytes(b"broken"), joined.unlink):
+        spoil()
+        embedded(encoder, NAMES, "fp32", tmp_path)
+        assert files(tmp_path) == whole
+
+
+def test_a_broken_block_is_made_again(encoder, tmp_path, monkeypatch):
+    embedded(encoder, NAMES, "fp32", tmp_path)
+    whole = files(tmp_path)
+    shutil.rmtree(tmp_path / "vectors")
+    monkeypatch.setattr(vector_cache, "_join", lambda *_: (_ for _ in ()).throw(KilledError))
+    with pytest.raises(KilledError):
+        embedded(encoder, NAMES, "fp32", tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(vector_cache, "BLOCK", 6)
     blocks = sorted(tmp_path.rglob("*.npy"))
+    assert [path.stem for path in blocks] == ["000000", "000001", "000002", "000003"]
     blocks[1].write_bytes(b"broken")
-    blocks[2].unlink()
     embedded(encoder, NAMES, "fp32", tmp_path)
     assert files(tmp_path) == whole
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_vectors_of_any_number_of_blocks_are_one_file(encoder, tmp_path, monkeypatch, precision):
+    expected = matrix_of(embedded(encoder, NAMES, precision, None))
+    stored = embedded(encoder, NAMES, precision, tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["manifest.json", "vectors.npy"]
+    assert [len(part.rows) for part in stored.parts] == [6, 6, 6, 2]
+    assert torch.equal(matrix_of(stored), expected)
+    # A kill after the blocks were deleted and before the manifest was written costs nothing.
+    next(tmp_path.rglob("manifest.json")).unlink()
+    monkeypatch.setattr(encoder, "embed", None)
+    assert torch.equal(matrix_of(embedded(encoder, NAMES, precision, tmp_path)), expected)
+    assert is_cached(encoder, NAMES, precision, tmp_path)
+
+
+def test_blocks_that_another_process_has_joined_and_deleted_are_made_again(encoder, tmp_path, monkeypatch):
+    join = vector_cache._join
+
+    def late(blocks, names, path):
+        for block in path.parent.glob("0*.npy"):
+            block.unlink()
+        join(blocks, names, path)
+
+    monkeypatch.setattr(vector_cache, "_join", late)
+    stored = matrix_of(embedded(encoder, NAMES, "fp32", tmp_path))
+    torch.testing.assert_close(stored, encoder.embed(NAMES), rtol=1e-4, atol=1e-5)
 
 
 def test_with_and_without_a_cache_the_vectors_are_those_of_the_encoder(encoder, tmp_path):
