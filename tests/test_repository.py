@@ -22,7 +22,7 @@ import typer
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
-from experiment_plan import read_plan
+from experiment_plan import Plan, read_plan
 
 import genlink
 from genlink.config import read_recipe
@@ -30,7 +30,7 @@ from genlink.config.benchmark import read_benchmark
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
-PLANS = [ROOT / "configs" / "small" / "angel.yaml"]
+PLANS = [ROOT / "configs" / "small" / f"{name}.yaml" for name in ("angel", "encoders")]
 BENCHMARKS = sorted((ROOT / "configs" / "small" / "benchmark").glob("*.yaml"))
 DEVICES = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {*PLANS, *BENCHMARKS, *DEVICES})
@@ -98,15 +98,24 @@ def test_a_plan_parses_and_names_its_own_file_and_recipes_that_exist(plan: Path)
 
 
 @pytest.mark.parametrize("file", BENCHMARKS, ids=name_of)
-def test_a_benchmark_parses_and_names_its_own_file_and_models_of_recipes_that_exist(file: Path) -> None:
-    config = read_benchmark(file)
-    assert f"genlink benchmark {name_of(file)}" in file.read_text(encoding="utf-8")
+def test_a_benchmark_parses_and_names_its_own_file_and_how_its_models_are_made(file: Path) -> None:
+    config, text = read_benchmark(file), file.read_text(encoding="utf-8")
+    assert f"genlink benchmark {name_of(file)}" in text
     assert config.results == f"results/benchmark/{file.stem}.json"
-    outputs = {read_recipe(recipe).output for recipe in RECIPES}
+    trained = {output for plan in PLANS if name_of(plan) in text for output in outputs_of(read_plan(plan))}
     for linker in config.linkers:
-        if linker.system.startswith("runs/"):
-            assert Path(linker.system).parent.as_posix() in outputs, linker.name
+        if linker.training:
+            assert Path(linker.system).parent.as_posix() in trained, linker.name
             assert linker.training == [Path(linker.system).with_name("run.json").as_posix()], linker.name
+        elif linker.system.startswith("runs/"):
+            assert re.search(rf"genlink union .* --output {re.escape(linker.system)}( |$)", text, re.M), linker.name
+
+
+def outputs_of(plan: Plan) -> Iterator[str]:
+    """Where the last stages of an experiment leave their models."""
+    for row in plan.rows:
+        for corpus, seed in itertools.product(plan.corpora_of(row), plan.seeds_of(row)):
+            yield f"{plan.runs}/{corpus}/{row.folder}/seed-{seed}/{len(row.train)}"
 
 
 def test_there_are_recipes_and_benchmarks() -> None:
