@@ -29,11 +29,12 @@ from genlink.training.biosyn import BiosynLoss, biosyn_task
 from genlink.training.candidates import CandidateBatches, learnable_queries
 from genlink.training.dev import DevScorer
 from genlink.training.encoders import open_encoder
-from genlink.training.loop import Run, announce, shares, train
+from genlink.training.loop import Run, announce, shares
 from genlink.training.materials import precision_word, training_mentions
 from genlink.training.name_vectors import CurrentVectors, DenseCandidates
 from genlink.training.outputs import check_recipe, claim, refuse_to_mix, run_recorded
 from genlink.training.sapbert import sapbert_task
+from genlink.training.saving import train_and_save
 from genlink.training.task import Task
 
 __all__ = ["run_encoder_stage"]
@@ -62,33 +63,19 @@ def run_encoder_stage(
     stage = _prepare_sapbert(config, accelerator) if config.stage == "sapbert" else _prepare_biosyn(config, accelerator)
     score = DevScorer(dev, stage.linker, accelerator) if dev else None
     steps = config.optimiser.steps or math.ceil(stage.epochs * stage.epoch_steps)
-    keeps_best = dev is not None and dev.keep == "best"
     shares(range(stage.step_size), accelerator.num_processes, 0, config.optimiser.micro_batch_size)  # or an error
     claim(output, config, overwrite, accelerator)
-
-    def save() -> None:
-        stage.linker.as_it_stands().save(output / "model")
-
-    def carry_out() -> Run:
-        run = train(
-            stage.task.loss,
-            stage.task,
-            config.optimiser,
-            accelerator,
-            steps=min(max_steps or steps, steps),
-            seed=config.seed,
-            output=output,
-            checkpoint_every=config.checkpoint_every,
-            resume=resume,
-            score=score,
-            score_every=dev.every if dev else 0,
-            patience=dev.patience if dev else None,
-            save_best=save if keeps_best else None,
-        )
-        if accelerator.is_main_process and not keeps_best:
-            save()
-        return run
-
+    carry_out = partial(
+        train_and_save,
+        config,
+        stage.task.loss,
+        stage.task,
+        accelerator,
+        steps=min(max_steps or steps, steps),
+        score=score,
+        save=lambda directory: stage.linker.as_it_stands().save(directory),
+        resume=resume,
+    )
     return run_recorded(
         config,
         stage.linker.as_it_stands().describe(),

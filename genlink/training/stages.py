@@ -26,7 +26,7 @@ from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
 from genlink.training.dev import DevScorer
 from genlink.training.lists import HarvestReview
-from genlink.training.loop import Run, shares, train
+from genlink.training.loop import Run, shares
 from genlink.training.materials import (
     compare_objectives,
     load_or_make,
@@ -48,6 +48,7 @@ from genlink.training.outputs import (
     run_recorded,
 )
 from genlink.training.rounds import PreferenceStage, carry_out_rounds, harvest_first, prepare_rounds, round_records
+from genlink.training.saving import train_and_save
 from genlink.training.sharding import check_sharding
 from genlink.training.sources import fold_recipe
 from genlink.training.task import target_task
@@ -200,7 +201,7 @@ def _steps_done(output: Path) -> int:
 def _prepare_likelihood(config: TrainConfig, ready: _Ready, max_steps: int | None) -> Callable[[bool], Run]:
     """Everything that stages pretrain and finetune need; the rest, when called with whether to resume."""
     linker, accelerator = ready.linker, ready.accelerator
-    output, dev, steps = Path(config.output), config.dev, config.optimiser.steps
+    steps = config.optimiser.steps
     assert steps is not None  # recipes of these stages have it
     batches, sources = _batches(config, ready.sources, linker)
     trie = trie_of_targets(linker, sources) if config.objective == "trie" else None
@@ -212,32 +213,16 @@ def _prepare_likelihood(config: TrainConfig, ready: _Ready, max_steps: int | Non
         full_weight=config.full_weight if trie is not None else 1.0,
         label_smoothing=config.optimiser.label_smoothing,
     )
-    keeps_best = dev is not None and dev.keep == "best"
-
-    def save() -> None:
-        linker.save(output / "model")
-
-    def carry_out(resume: bool) -> Run:
-        run = train(
-            linker.model,
-            task,
-            config.optimiser,
-            accelerator,
-            steps=min(max_steps or steps, steps),
-            seed=config.seed,
-            output=output,
-            checkpoint_every=config.checkpoint_every,
-            resume=resume,
-            score=ready.score,
-            score_every=dev.every if dev else 0,
-            patience=dev.patience if dev else None,
-            save_best=save if keeps_best else None,
-        )
-        if accelerator.is_main_process and not keeps_best:
-            save()
-        return run
-
-    return carry_out
+    return lambda resume: train_and_save(
+        config,
+        linker.model,
+        task,
+        accelerator,
+        steps=min(max_steps or steps, steps),
+        score=ready.score,
+        save=linker.save,
+        resume=resume,
+    )
 
 
 def _batches(

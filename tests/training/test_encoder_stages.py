@@ -17,8 +17,8 @@ from genlink.data.name_pairs import NamePairs
 from genlink.encoders.encoder import TextEncoder
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.errors import UsageError
-from genlink.training import encoder_stages
 from genlink.training import sapbert as sapbert_module
+from genlink.training import saving
 from genlink.training.biosyn import BiosynLoss, collate_candidates
 from genlink.training.candidates import CandidateList
 from genlink.training.encoder_stages import run_encoder_stage
@@ -211,7 +211,7 @@ def test_an_interrupted_stage_is_resumed_to_the_same_end(stage, dev_corpus, monk
         raise PulledPlugError
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoder_stages, "train", begin)
+        patch.setattr(saving, "train", begin)
         with pytest.raises(PulledPlugError):
             run_encoder_stage(resumed)
     run_encoder_stage(resumed, resume=True)

@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
 from genlink.config import EncoderConfig, read_recipe
-from genlink.training import encoder_stages, harvest, loop, rounds, stages
+from genlink.training import encoder_stages, harvest, loop, rounds, saving, stages
 from genlink.training.loop import train
 
 
@@ -52,9 +52,9 @@ for path in map(Path, sys.argv[1:]):
     run = encoder_stages.run_encoder_stage if isinstance(recipe, EncoderConfig) else stages.run_stage
     is_interrupted = path.name.startswith("resumed")
     if is_interrupted:
-        stages.train = rounds.train = encoder_stages.train = begin
+        saving.train = rounds.train = begin
         try:
             run(recipe)
         except PulledPlugError:
-            stages.train = rounds.train = encoder_stages.train = train
+            saving.train = rounds.train = train
     run(recipe, resume=is_interrupted)
