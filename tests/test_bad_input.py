@@ -15,22 +15,18 @@ from importlib import metadata
 
 import pytest
 
-from genlink.cli.app import main
-
 DISEASES = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\n"
 ABSTRACT = "1|t|Asthma and heart attack.\n1|a|Both are common.\n"
 MENTIONS = "1\t0\t6\tAsthma\tDisease\tC2\n1\t11\t23\theart attack\tDisease\tC1\n"
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(genlink):
     """Run a command line; its exit code and the lines on stderr."""
 
     def call(*arguments: object) -> tuple[int, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["genlink", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return int(end.value.code or 0), capsys.readouterr().err.strip().splitlines()
+        code, _, err = genlink(*arguments)
+        return code, err.strip().splitlines()
 
     return call
 
@@ -282,12 +278,9 @@ def test_an_unknown_option_is_told_in_a_sentence(fails):
     assert "No such option: --wrong. See " in fails(2, "link", "exact", "--wrong")
 
 
-def test_the_version_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["genlink", "--version"])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert not end.value.code
-    assert capsys.readouterr().out.strip() == metadata.version("genlink")
+def test_the_version_is_told(genlink):
+    code, out, _ = genlink("--version")
+    assert (code, out.strip()) == (0, metadata.version("genlink"))
 
 
 def test_full_disk_while_saving_leaves_the_old_directory(fails, run, dictionary, tmp_path, monkeypatch):

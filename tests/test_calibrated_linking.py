@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from genlink import Calibration, load_corpus
-from genlink.cli.app import main
 from genlink.evaluation import read_predictions
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,19 +21,12 @@ CORPUS = "1|t|Ague and plague.\n1\t0\t4\tAgue\tDisease\n1\t9\t15\tplague\tDiseas
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(genlink: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run `genlink` in a folder of its own: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     Path("names.txt").write_text(DICTIONARY, encoding="utf-8")
     Path("corpus.pubtator").write_text(CORPUS, encoding="utf-8")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["genlink", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return int(end.value.code or 0), *capsys.readouterr()
-
-    return call
+    return genlink
 
 
 def save(threshold: float | None) -> str:

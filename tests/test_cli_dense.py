@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from genlink.cli.app import main
 from genlink.encoders.encoder import TextEncoder
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.kb import load_kb
@@ -24,22 +23,13 @@ CORPUS = (
 )
 
 
-class Run(Protocol):
-    def __call__(self, *arguments: object) -> tuple[int, str, str]: ...
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(genlink: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.setenv("GENLINK_CACHE", str(tmp_path / "cache"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["genlink", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
+    return genlink
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from genlink.cli.app import main
 from genlink.corpora import load_corpus, offset_problems
 from genlink.evaluation import read_predictions
 
@@ -27,25 +25,15 @@ CORPUS = (
 ANSWERS = [("C2",), ("C1",), ()]
 
 
-class Run(Protocol):
-    def __call__(self, *arguments: object) -> tuple[int, str, str]: ...
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(genlink: Run, tmp_path: Path) -> Run:
     """`genlink link exact --kb <the tiny dictionary>` with more arguments: exit code, stdout, stderr."""
     dictionary = tmp_path / "dictionary.txt"
     dictionary.write_text(DICTIONARY, encoding="utf-8")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        command = ["genlink", "link", "exact", *map(str, arguments), "--kb", str(dictionary)]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
+    return lambda *arguments: genlink("link", "exact", *arguments, "--kb", dictionary)
 
 
 @pytest.fixture
@@ -65,21 +53,15 @@ def test_a_marked_text_is_answered_with_its_concepts(run: Run) -> None:
     assert "[[" not in out
 
 
-def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(genlink: Run, tmp_path: Path) -> None:
     kb = tmp_path / "kb.jsonl"
     concepts = [("A:1", "asthma", "T1"), ("B:1", "asthma", "T2"), ("B:2", "gout", "T1")]
     lines = [json.dumps({"id": i, "name": name, "synonyms": [], "types": [kind]}) for i, name, kind in concepts]
     kb.write_text("\n".join(lines), encoding="utf-8")
 
     def answers(*options: str) -> tuple[int, str]:
-        command = ["genlink", "link", "exact", "--kb", str(kb), "--text", "[[asthma]] and [[gout]]", *options]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), " ".join(i for i, *_ in concepts if i in printed.out) + printed.err
+        code, out, err = genlink("link", "exact", "--kb", kb, "--text", "[[asthma]] and [[gout]]", *options)
+        return code, " ".join(i for i, *_ in concepts if i in out) + err
 
     assert answers() == (0, "A:1 B:1 B:2")
     assert answers("--id-prefix", "B") == (0, "B:1 B:2")

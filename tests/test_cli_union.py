@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from genlink.cli.app import main
 from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import benchmark
 from genlink.files import sha256
@@ -19,6 +18,8 @@ from genlink.linkers.model_directory import UnionSettings, read_union, write_uni
 from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
 from genlink.templates import Template
+
+Run = Callable[..., tuple[int, str, str]]
 
 DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||gout\n"
 DOCUMENT = (
@@ -56,73 +57,63 @@ def save_generator(kb: KnowledgeBase, directory: Path) -> None:
     GenerativeLinker(model.eval(), tokenizer, kb, template=template, search=search).save(directory)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["genlink", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
-
-
 def test_a_union_is_made_scored_and_measured_like_any_linker(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(monkeypatch, "union", "model", "exact", "--output", "choosing") == 0
+    assert genlink("union", "model", "exact", "--output", "choosing")[0] == 0
     assert read_union("choosing") == UnionSettings("model", "exact")
     fused = ["union", "model", "tfidf", "dev.pubtator", "--dictionary", "kb", "--folds", "2", "--output", "fused"]
-    assert run(monkeypatch, *fused, "--result", "fit.json") == 0
+    code, out, _ = genlink(*fused, "--result", "fit.json")
+    assert code == 0
     weight = read_union("fused").weight
     fit = json.loads(Path("fit.json").read_text())
     assert fit["settings"]["union"]["weight"] == weight and weight in fit["settings"]["grid"]
     assert list(fit["metrics"]) == ["weight 0", "cross-fitted", "fitted"]
-    assert "cross-fitted" in capsys.readouterr().out
+    assert "cross-fitted" in out
     # Exact match gives the generator the right concept and no other to choose from.
     evaluate = ["evaluate", "choosing", "dev.pubtator", "--dictionary", "kb", "--result", "score.json"]
-    assert run(monkeypatch, *evaluate) == 0
+    assert genlink(*evaluate)[0] == 0
     assert json.loads(Path("score.json").read_text())["metrics"]["angel"]["acc@1"]["value"] == 1.0
 
     monkeypatch.setattr(benchmark, "in_fresh_process", lambda work, *arguments: work(*arguments))
     Path("file.yaml").write_text(FILE, encoding="utf-8")
-    assert run(monkeypatch, "benchmark", "file.yaml") == 0
+    assert genlink("benchmark", "file.yaml")[0] == 0
     result = json.loads(Path("result.json").read_text())
     assert [row["acc@1"]["value"] for row in result["metrics"].values()] == [1.0, 1.0]
     assert result["metrics"]["kb: choosing"]["difference"]["value"] == 0
     assert result["settings"]["rows"]["choosing"]["dictionaries"]["kb"]["linker"]["kind"] == "union"
     # A union is another one when a linker that it names is.
     save_generator(load_kb("names.txt"), Path("model"))
-    capsys.readouterr()
-    assert run(monkeypatch, "benchmark", "file.yaml", "--dry-run") == 0
-    assert capsys.readouterr().out == "exact match, kb: done (exact)\nchoosing, kb: done (choosing)\n"
+    done = "exact match, kb: done (exact)\nchoosing, kb: done (choosing)\n"
+    assert genlink("benchmark", "file.yaml", "--dry-run")[:2] == (0, done)
     manifest = Path("model", "generation_config.json")
     manifest.write_text(manifest.read_text() + "\n")
-    assert run(monkeypatch, "benchmark", "file.yaml", "--dry-run") == 0
-    assert "choosing, kb: to run" in capsys.readouterr().out
+    assert "choosing, kb: to run" in genlink("benchmark", "file.yaml", "--dry-run")[1]
 
 
 def test_what_may_not_be_replaced_is_told_before_anything_is_fitted(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("genlink.linkers.opening.open_union", None)  # so that nothing can be opened
-    assert run(monkeypatch, "union", "model", "tfidf", "dev.pubtator", "--output", "model") == 1
-    assert "model: holds other files" in capsys.readouterr().err
+    code, _, err = genlink("union", "model", "tfidf", "dev.pubtator", "--output", "model")
+    assert code == 1 and "model: holds other files" in err
 
 
-def test_the_score_of_a_union_names_the_content_of_all_that_it_is_made_of(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_score_of_a_union_names_the_content_of_all_that_it_is_made_of(place: Path, genlink: Run) -> None:
     write_union(Path("u"), UnionSettings("model", "tfidf"))
-    assert run(monkeypatch, "evaluate", "u", "dev.pubtator", "--dictionary", "kb", "--result", "score.json") == 0
+    assert genlink("evaluate", "u", "dev.pubtator", "--dictionary", "kb", "--result", "score.json")[0] == 0
     recorded = {entry["path"]: entry["sha256"] for entry in json.loads(Path("score.json").read_text())["data"]}
     assert recorded == {name: sha256(name) for name in ("dev.pubtator", "u", "model")}
 
 
 def test_a_model_of_another_dictionary_is_not_set_beside_the_others(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_generator(KnowledgeBase.from_concepts([Concept("C2", ("asthma",))]), Path("other"))
     monkeypatch.setattr(benchmark, "in_fresh_process", lambda work, *arguments: work(*arguments))
     Path("file.yaml").write_text(FILE.replace("system: choosing", "system: other"), encoding="utf-8")
-    assert run(monkeypatch, "benchmark", "file.yaml") == 1
-    assert "linker `choosing`: other links to other concepts or names" in capsys.readouterr().err
+    code, _, err = genlink("benchmark", "file.yaml")
+    assert code == 1 and "linker `choosing`: other links to other concepts or names" in err
 
 
 @pytest.mark.parametrize(
@@ -140,10 +131,9 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     arguments: list[str],
     code: int,
     said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    genlink: Run,
 ) -> None:
-    assert run(monkeypatch, "union", *arguments) == code
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and said in error
+    found, _, err = genlink("union", *arguments)
+    error = err.strip().splitlines()[-1]
+    assert found == code and error.startswith("error: ") and said in error
     assert not Path("u").exists() and not Path("r.json").exists() and Path("model", "model.safetensors").exists()

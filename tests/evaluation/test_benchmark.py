@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genlink.cli.app import main
 from genlink.config.benchmark import BenchmarkConfig, read_benchmark
 from genlink.errors import CorpusError, DataError, FormatError, UsageError
 from genlink.evaluation import benchmark, measure, read_result
@@ -19,6 +18,8 @@ from genlink.evaluation.measure import cpu_milliseconds, draw_sample
 from genlink.evaluation.process import in_fresh_process, is_proc
 from genlink.evaluation.tables import render_table
 from genlink.schema import Mention
+
+Run = Callable[..., tuple[int, str, str]]
 
 FILE = """\
 results: results/benchmark/dev.json
@@ -67,15 +68,10 @@ def states(bench: Benchmark) -> list[str]:
     return [bench.state(unit) for unit in bench.units]
 
 
-def test_the_table_holds_scores_that_can_be_worked_out_by_hand(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_holds_scores_that_can_be_worked_out_by_hand(file: Path, genlink: Run) -> None:
     # Renal colic, colic: right. Fever: D2 or D3. Podagra: right by a name from training. Plague and zinc do not count.
-    monkeypatch.setattr(sys, "argv", ["genlink", "benchmark", str(file)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    out, err = capsys.readouterr()
-    assert end.value.code == 0, err
+    code, out, err = genlink("benchmark", file)
+    assert code == 0, err
     result = read_result("results/benchmark/dev.json")
     exact, trained = (result["metrics"][f"{dictionary}: exact match"] for dictionary in ("kb", "kb+train"))
     assert [exact[m]["value"] for m in ("acc@1", "acc@5", "acc@1 strict")] == [3 / 4, 3 / 4, 2 / 4]
@@ -208,16 +204,12 @@ def test_minutes_of_training_are_read_and_one_that_cannot_be_read_does_not_hide_
     assert "b.json" in result["settings"]["not_run"][0]
 
 
-def test_a_dry_run_says_what_is_to_be_done_and_does_nothing(
-    bench: Benchmark, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_what_is_to_be_done_and_does_nothing(bench: Benchmark, file: Path, genlink: Run) -> None:
     bench.run(only=["exact match"])
     file.write_text(FILE + "  - {name: model, system: runs/none/model}\n", encoding="utf-8")
     before = sorted(Path("runs").rglob("*"))
-    monkeypatch.setattr(sys, "argv", ["genlink", "benchmark", str(file), "--dry-run"])
-    with pytest.raises(SystemExit):
-        main()
-    assert capsys.readouterr().out.splitlines()[:3] == [
+    _, out, _ = genlink("benchmark", file, "--dry-run")
+    assert out.splitlines()[:3] == [
         "exact match, kb: done (exact)",
         "TF-IDF, kb: to run (tfidf)",
         "model, kb: no such model (runs/none/model)",
@@ -249,15 +241,13 @@ def test_bad_input_is_one_line_and_nothing_is_measured(
     code: int,
     said: str,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    genlink: Run,
 ) -> None:
     monkeypatch.setattr(benchmark, "in_fresh_process", here)
     file.write_text(FILE.replace(*change), encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", ["genlink", "benchmark", str(file), *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert end.value.code == code and said in lines[0]
+    found, _, err = genlink("benchmark", file, *arguments)
+    lines = [line for line in err.splitlines() if line.startswith("error")]
+    assert found == code and said in lines[0]
     assert not Path("results").exists()
 
 

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from genlink.cli.app import main
 from genlink.evaluation import read_result, write_predictions
 from genlink.files import sha256
 from genlink.linkers.calibration import Calibration
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(genlink):
     """Run ``genlink calibrate``; its exit code, stdout and stderr."""
-
-    def call(*arguments: object):
-        monkeypatch.setattr(sys, "argv", ["genlink", "calibrate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+    return partial(genlink, "calibrate")
 
 
 @pytest.fixture

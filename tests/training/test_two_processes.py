@@ -13,7 +13,6 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from genlink.cli.app import main
 from genlink.evaluation import read_result
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -73,14 +72,11 @@ def preference_file(recipe, dev, write_corpus, tmp_path):
 
 
 @pytest.fixture
-def train_here(monkeypatch):
+def train_here(genlink):
     """A function that is ``genlink train FILE ...``."""
 
     def train(*arguments: object, code: int = 0) -> None:
-        monkeypatch.setattr(sys, "argv", ["genlink", "train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert end.value.code == code
+        assert genlink("train", *arguments)[0] == code
 
     return train
 
