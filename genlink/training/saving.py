@@ -28,7 +28,10 @@ def train_and_save(
     save: Callable[[Path], None],
     resume: bool,
 ) -> Run:
-    """Train by ``train`` as the recipe says, and save the model that its ``dev.keep`` names in ``<output>/model``."""
+    """Train by ``train`` as the recipe says, and save the model that its ``dev.keep`` names in ``<output>/model``.
+
+    Without ``dev`` that is the model of the last step. ``save`` is called by the main process alone.
+    """
     output, dev = Path(config.output), config.dev
     keeps_best = dev is not None and dev.keep == "best"
 

@@ -73,10 +73,12 @@ def preference_file(recipe, dev, write_corpus, tmp_path):
 
 @pytest.fixture
 def train_here(genlink):
-    """A function that is ``genlink train FILE ...``."""
+    """A function that is ``genlink train FILE ...``; it returns what is said on stderr."""
 
-    def train(*arguments: object, code: int = 0) -> None:
-        assert genlink("train", *arguments)[0] == code
+    def train(*arguments: object, code: int = 0) -> str:
+        found, _, err = genlink("train", *arguments)
+        assert found == code, err
+        return err
 
     return train
 
@@ -99,18 +101,16 @@ def metrics(output: Path) -> list[dict]:
     return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
-def test_a_dry_run_goes_where_it_is_told_to(recipe_file, train_here, tmp_path, capsys):
-    recipe = recipe_file("real", 0.1)
-    train_here(recipe, "--max-steps", 2, "--output", tmp_path / "dry", "--result", tmp_path / "result.json")
-    assert "dry/model: 2 steps in" in capsys.readouterr().err
+def test_a_dry_run_goes_where_it_is_told_to(recipe_file, train_here, tmp_path):
+    recipe, dry = recipe_file("real", 0.1), ("--output", tmp_path / "dry")
+    said = train_here(recipe, "--max-steps", 2, *dry, "--result", tmp_path / "result.json")
+    assert "dry/model: 2 steps in" in said
     assert (tmp_path / "dry" / "model" / "manifest.json").is_file()
     assert not (tmp_path / "real").exists()
     assert read_result(tmp_path / "result.json") == read_result(tmp_path / "dry" / "run.json")
-    train_here(recipe, "--output", tmp_path / "dry", code=2)
-    assert "holds an earlier run" in capsys.readouterr().err
-    train_here(recipe, "--output", tmp_path / "dry", "--resume", "--overwrite", code=2)
-    assert "give one of them" in capsys.readouterr().err
-    train_here(recipe, "--output", tmp_path / "dry", "--overwrite", "--max-steps", 1)
+    assert "holds an earlier run" in train_here(recipe, *dry, code=2)
+    assert "give one of them" in train_here(recipe, *dry, "--resume", "--overwrite", code=2)
+    train_here(recipe, *dry, "--overwrite", "--max-steps", 1)
 
 
 def launch(configuration: str, *recipes: Path) -> None:
