@@ -26,6 +26,10 @@ FAP = {"FAP": "familial adenomatous polyposis"}
         ("Phenylalanine hydroxylase (PAH, EC 1. 14) and more.", {"PAH": "Phenylalanine hydroxylase"}),
         ("Genes (ataxia-telangiectasia (AT) -mutated) too.", {"AT": "ataxia-telangiectasia"}),
         ("The APC (adenomatous polyposis coli) gene.", {"APC": "adenomatous polyposis coli"}),
+        ("An attenuated adenomatous polyposis coli (AAPC) is.", {"AAPC": "attenuated adenomatous polyposis coli"}),
+        ("Cases of Von Hippel-Lindau (VHL) disease.", {"VHL": "Von Hippel-Lindau"}),
+        ("(Insulin-dependent) diabetes mellitus (IDDM) here.", {}),
+        ("It is 1-methyl pyridine (MP) that harms.", {"MP": "1-methyl pyridine"}),
         ("The patients (parents and their children) came.", {}),
         ("They saw other new ones (one case).", {}),
         ("No definition (at all) here.", {}),
@@ -48,6 +52,19 @@ def test_line_ends_and_double_blanks_within_a_definition_do_not_matter() -> None
 def test_a_stray_parenthesis_costs_its_sentence_alone() -> None:
     text = "One (unclosed remark is here. Then familial adenomatous polyposis (FAP) was found."
     assert find_abbreviations(text) == FAP
+
+
+def test_the_parts_of_a_whole_are_defined_by_it_unless_the_text_does() -> None:
+    text = "The hyperparathyroidism-jaw tumor syndrome (HPT-JT), hence jaw tremor (JT)."
+    whole = "hyperparathyroidism-jaw tumor syndrome"
+    assert find_abbreviations(text) == {"HPT": "hyperparathyroidism", "HPT-JT": whole, "JT": "jaw tremor"}
+
+
+def test_no_part_of_a_single_letter_is_defined() -> None:
+    assert find_abbreviations("X-linked adrenoleukodystrophy (X-ALD)") == {
+        "ALD": "adrenoleukodystrophy",
+        "X-ALD": "X-linked adrenoleukodystrophy",
+    }
 
 
 def test_the_first_of_several_definitions_counts() -> None:
