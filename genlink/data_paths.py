@@ -19,7 +19,9 @@ CACHE_VARIABLE = "GENLINK_CACHE"
 
 
 def cache_directory() -> Path:
-    """Where vectors are kept that would take long to compute again; whoever needs the space may delete it.
+    """Where vectors that would take long to compute again are kept, and the default model, unpacked.
+
+    Whoever needs the space may delete it.
 
     ``$GENLINK_CACHE``, else ``genlink`` below ``$XDG_CACHE_HOME`` or ``~/.cache``.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["Candidate", "Concept", "Document", "Mention", "Passage", "Prediction"]
+__all__ = ["Candidate", "Concept", "Document", "Mention", "Passage", "Prediction", "Span"]
 
 Span = tuple[int, int]
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genlink.errors import UsageError
+from genlink.errors import DataError, UsageError
 from genlink.files import require_file
 
 __all__ = ["Strict", "check_strict", "read_strict", "read_values"]
@@ -35,6 +35,8 @@ def read_strict(path: str | Path, model: type[Model], changes: Sequence[str] = (
 
 def read_values(path: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """The keys and values of a YAML file with ``changes`` made to them, unchecked. Raises UsageError as above."""
+    if not Path(path).exists():
+        raise DataError(f"{path}: no such file. What comes with GenLink is below configs/.")
     path = require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))

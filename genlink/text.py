@@ -6,10 +6,13 @@ switched off. Only keys are normalised: what is shown to a person is always the 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["Normalisation", "normalise", "normalise_with_offsets"]
+__all__ = ["Normalisation", "cluster_end", "is_word_character", "normalise", "normalise_with_offsets"]
+
+_WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def _may_join_previous(character: str) -> bool:
     return unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"
 
 
-def _is_kept(character: str) -> bool:
+def is_word_character(character: str) -> bool:
+    """Whether a character is a letter, a digit or a mark: what names keep when punctuation becomes blanks."""
     return unicodedata.category(character)[0] in "LNM"
 
 
@@ -66,8 +70,16 @@ def normalise(text: str, steps: Normalisation = Normalisation()) -> str:
         if steps.unicode:  # case folding can decompose again
             text = _fold_unicode(text)
     if steps.punctuation:
-        text = "".join(c if _is_kept(c) else " " for c in text)
+        text = "".join(c if is_word_character(c) else " " for c in text)
     return " ".join(text.split())
+
+
+def cluster_end(text: str, start: int) -> int:
+    """Where the character at ``start`` ends together with the marks, Korean vowels and finals that follow it."""
+    end = start + 1
+    while end < len(text) and _may_join_previous(text[end]):
+        end += 1
+    return end
 
 
 def normalise_with_offsets(text: str, steps: Normalisation = Normalisation()) -> tuple[str, list[int]]:
@@ -76,13 +88,19 @@ def normalise_with_offsets(text: str, steps: Normalisation = Normalisation()) ->
     The key equals ``normalise(text, steps)``. Characters are folded one base character at a time, together with the
     marks and Korean vowels and finals that follow it.
     """
-    characters: list[str] = []
     offsets: list[int] = []
+    if text.isascii():  # every character is a cluster, and stays one character
+        folded = text.lower() if steps.case else text
+        folded = folded.translate(_ASCII_PUNCTUATION) if steps.punctuation else folded
+        for word in _WORD.finditer(folded):
+            if offsets:
+                offsets.append(offsets[-1] + 1)  # the blank between two words is the first one there
+            offsets += range(word.start(), word.end())
+        return " ".join(folded.split()), offsets
+    characters: list[str] = []
     start = 0
     while start < len(text):
-        end = start + 1
-        while end < len(text) and _may_join_previous(text[end]):
-            end += 1
+        end = cluster_end(text, start)
         # A cluster is normalised without trimming: a lone space must survive until white space is collapsed below.
         folded = normalise(f"x{text[start:end]}x", steps)[1:-1]
         characters.extend(folded)

@@ -40,11 +40,15 @@ def format_gold(gold: Sequence[frozenset[str]] | None) -> str:
     return "|".join("+".join(sorted(part)) or "-1" for part in gold) or "-1"
 
 
-def unique_document_id(document_id: str, seen: set[str]) -> str:
-    """``document_id``, or with ``#2``, ``#3``, ... behind it if it was seen before; remembers what it returns."""
-    unique, count = document_id, 1
+def unique_document_id(document_id: str, seen: dict[str, int]) -> str:
+    """``document_id``, or with ``#2``, ``#3``, ... behind it if it was seen before; remembers what it returns.
+
+    ``seen`` has for each id the last number that was put behind it.
+    """
+    unique, count = document_id, seen.get(document_id, 0)
     while unique in seen:
         count += 1
         unique = f"{document_id}#{count}"
-    seen.add(unique)
+    seen[document_id] = max(count, 1)
+    seen.setdefault(unique, 1)
     return unique

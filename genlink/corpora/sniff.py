@@ -6,9 +6,12 @@ import gzip
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from genlink.corpora.marked import MARKED, marks
+from genlink.corpora.readers.bio import DOCSTART, TAG
 from genlink.errors import FormatError
 from genlink.files import require_file
 
@@ -33,14 +36,33 @@ def _json_format(head: str) -> str:
     line = head.split("\n", 1)[0]
     try:
         record: Any = json.loads(line)
-    except json.JSONDecodeError:
+    except (RecursionError, ValueError):
         # Cut off, or spread over lines: go by the keys in sight.
         record = dict.fromkeys(re.findall(r'"(\w+)"\s*:', head))
-    if isinstance(record, list) or {"documents", "PubTator3"} & record.keys():
+    if isinstance(record, list):
+        record = record[0] if record and isinstance(record[0], dict) else {}
+    if {"documents", "PubTator3"} & record.keys():
+        return "bioc-json"
+    if _is_spacy(record):
+        return "spacy"
+    if head.startswith("["):
         return "bioc-json"
     if "document_id" in record:
         return "bigbio"
     return "jsonl"
+
+
+def _is_spacy(record: Mapping[str, Any]) -> bool:
+    return "text" in record and (
+        "ents" in record or ("spans" in record and not {"mentions", "entities"} & record.keys())
+    )
+
+
+def _is_tagged(head: str) -> bool:
+    """Whether each whole line, but blank ones, has a tag behind its first column."""
+    lines = head.split("\n")
+    rows = [line.split("\t") if "\t" in line else line.split() for line in lines[:-1] or lines if line.strip()]
+    return bool(rows) and all(row[0] == DOCSTART or any(map(TAG.fullmatch, row[1:])) for row in rows)
 
 
 def sniff_format(path: str | Path) -> str:
@@ -57,10 +79,14 @@ def sniff_format(path: str | Path) -> str:
     first = head.split("\n", 1)[0].rstrip("\r")
     if first.startswith("<"):
         return "bioc-xml"
-    if first.startswith(("{", "[")):
+    if first.startswith("{") or (first.startswith("[") and not MARKED.match(first)):
         return _json_format(head)
     if _PUBTATOR.match(first):
         return "pubtator"
+    if _is_tagged(head):
+        return "bio"
     if first.count("\t") == 2:
         return "phrases"
+    if any(marks(head)):
+        return "text"
     raise FormatError(path, "its beginning is that of no known corpus format.", advice="Name it (--format).")

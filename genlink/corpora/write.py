@@ -16,14 +16,14 @@ from genlink.errors import CorpusError
 from genlink.files import atomic_file
 from genlink.schema import Document, Mention
 
-__all__ = ["write_jsonl", "write_pubtator"]
+__all__ = ["document_record", "text_output", "write_jsonl", "write_pubtator"]
 
 # One blank for each, so that offsets stay.
 _BREAKS = str.maketrans("\t\r\n", "   ")
 
 
 @contextmanager
-def _output(path: str | Path) -> Iterator[IO[str]]:
+def text_output(path: str | Path) -> Iterator[IO[str]]:
     """A text file that replaces ``path`` when it is whole, gzipped if its name says so."""
     if Path(path).suffix != ".gz":
         with atomic_file(path) as file:
@@ -48,17 +48,21 @@ def _mention_record(mention: Mention) -> dict[str, Any]:
     }
 
 
+def document_record(document: Document) -> dict[str, Any]:
+    """A document as a line of GenLink's JSON lines has it."""
+    return {
+        "id": document.document_id,
+        "text": document.text,
+        "passages": [{"kind": p.kind, "start": p.start, "end": p.end} for p in document.passages],
+        "mentions": [_mention_record(mention) for mention in document.mentions],
+    }
+
+
 def write_jsonl(path: str | Path, documents: Iterable[Document]) -> None:
     """Write documents as GenLink's JSON lines (``genlink.corpora.readers.jsonl``), atomically; ``.gz`` is gzipped."""
-    with _output(path) as file:
+    with text_output(path) as file:
         for document in documents:
-            record = {
-                "id": document.document_id,
-                "text": document.text,
-                "passages": [{"kind": p.kind, "start": p.start, "end": p.end} for p in document.passages],
-                "mentions": [_mention_record(mention) for mention in document.mentions],
-            }
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(json.dumps(document_record(document), ensure_ascii=False) + "\n")
 
 
 def _pubtator_text(document: Document) -> list[str]:
@@ -99,7 +103,7 @@ def write_pubtator(path: str | Path, documents: Iterable[Document]) -> None:
 
     Raises CorpusError for what PubTator cannot hold: discontinuous mentions, separators within ids or part texts.
     """
-    with _output(path) as file:
+    with text_output(path) as file:
         for document in documents:
             if (
                 not re.fullmatch(r"[^|\t\r\n]+", document.document_id)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from genlink.corpora.readers import read_bigbio, read_json_lines
+from genlink.corpora import sniff_format
+from genlink.corpora.readers import read_bigbio, read_json_lines, read_spacy
 from genlink.errors import FormatError
 from genlink.schema import Document, Passage
 
@@ -150,3 +151,38 @@ def test_bigbio_without_ids_is_unlabelled_and_minus_one_is_nil(tmp_path: Path) -
 def test_what_is_not_bigbio_is_an_error_with_its_line(tmp_path: Path, record: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=rf"corpus\.jsonl:2: .*{problem}"):
         read(tmp_path, read_bigbio, bigbio(), record)
+
+
+ENT = {"start": 0, "end": 5, "label": "Disease", "kb_id": "D1|D2"}
+
+
+def test_spacys_texts_have_labels_ids_and_running_numbers(tmp_path: Path) -> None:
+    documents = read(tmp_path, read_spacy, {"text": "Fever", "ents": [ENT]}, {"text": "Rash", "spans": [[0, 4]]})
+    assert [(d.document_id, d.text) for d in documents] == [("1", "Fever"), ("2", "Rash")]
+    [fever], [rash] = (document.mentions for document in documents)
+    assert (fever.text, fever.type, fever.gold) == ("Fever", "Disease", (frozenset({"D1"}), frozenset({"D2"})))
+    assert (rash.text, rash.spans, rash.type, rash.gold) == ("Rash", ((0, 4),), None, None)
+
+
+@pytest.mark.parametrize("text", ['[{"text": "Fever", "ents": []}]', '{\n"text": "Fever",\n"ents": []\n}', "[\n]"])
+def test_a_file_of_one_json_value_is_a_text_or_a_list_of_them(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "corpus.json"
+    path.write_text(text, encoding="utf-8")
+    assert [document.text for document in read_spacy(path)] == ["Fever"] * ("Fever" in text)
+    assert sniff_format(path) == ("spacy" if "Fever" in text else "bioc-json")
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ({"ents": []}, "no `text`"),
+        ({"text": "Fever"}, "no `spans`"),
+        ({"text": "Fever", "ents": [{"start": 0}]}, "no `end`"),
+        ({"text": "Fever", "ents": [ENT | {"start": 5}]}, "the span 5 to 5"),
+        ({"text": "Fever", "ents": [ENT | {"label": ["x"]}]}, "`label` is list, expected a string"),
+        ({"text": "Fever", "spans": [[0, "5"]]}, r"expected \[start, end\]"),
+    ],
+)
+def test_what_is_no_text_with_spans_is_an_error_with_its_line(tmp_path: Path, record: Any, problem: str) -> None:
+    with pytest.raises(FormatError, match=rf"corpus\.jsonl:2: .*{problem}"):
+        read(tmp_path, read_spacy, {"text": "Fever", "ents": [ENT]}, record)

@@ -23,6 +23,9 @@ SAMPLES = {
     "bigbio": '{"id": "0", "document_id": "1", "passages": [], "entities": []}',
     "phrases": "1\tlabel\tphrase\n",
     "jsonl": '{"id": "1", "text": "", "mentions": []}',
+    "spacy": '{"text": "Rash.", "ents": [{"start": 0, "end": 4, "label": "D"}]}',
+    "bio": "Silver\tNN\tB-Disease\nfever\tNN\tI-Disease\n\nRash\tNN\tO\n",
+    "text": "[[Silver fever]] in a smith.\n",
 }
 
 
@@ -62,7 +65,8 @@ def test_unknown_beginnings_and_formats_are_usage_errors(tmp_path: Path) -> None
 
 
 def test_every_format_that_can_be_sniffed_can_be_read() -> None:
-    assert {*SAMPLES, "biosyn"} == set(FORMATS)
+    # Of marked text, nothing tells whether each line is a document: that has to be said.
+    assert {*SAMPLES, "biosyn", "lines"} == set(FORMATS)
 
 
 def test_the_encoding_is_passed_to_the_reader(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def read_bigbio(path: str | Path, *, encoding: str | None = None) -> Iterator[Do
     Raises FormatError with the line of a record that lacks something.
     """
     path = Path(path)
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for line, record in read_jsonl(path, encoding or "utf-8-sig"):
         document_id = unique_document_id(required(record, "document_id", str, path, line), seen)
         pieces: list[tuple[int, str]] = []
@@ -67,7 +67,7 @@ def read_bigbio(path: str | Path, *, encoding: str | None = None) -> Iterator[Do
                 text=" ".join(list_of(required(entity, "text", list, path, line), str, "text", path, line)),
                 document_id=document_id,
                 mention_id=mention_id,
-                type=entity.get("type") or None,
+                type=required({"type": entity.get("type") or ""}, "type", str, path, line) or None,
                 gold=_gold(entity, path, line),
             )
             for mention_id, entity in zip(ids, entities, strict=True)

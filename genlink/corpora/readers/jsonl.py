@@ -77,7 +77,7 @@ def read_json_lines(path: str | Path, *, encoding: str | None = None) -> Iterato
     Raises FormatError with the line of a record that lacks something.
     """
     path = Path(path)
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for line, record in read_jsonl(path, encoding or "utf-8-sig"):
         text = required(record, "text", str, path, line)
         document_id = unique_document_id(required(record, "id", str, path, line), seen)

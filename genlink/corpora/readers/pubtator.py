@@ -75,7 +75,7 @@ def read_pubtator(path: str | Path, *, encoding: str | None = None) -> Iterator[
     Raises FormatError with the line of anything else that is not PubTator.
     """
     path = Path(path)
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     draft: _Draft | None = None
     relations = 0
     for line, content in read_lines(path, encoding or "utf-8-sig"):

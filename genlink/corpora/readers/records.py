@@ -11,6 +11,7 @@ from genlink.errors import FormatError
 __all__ = ["assembled", "list_of", "mention_ids", "required", "spans_of"]
 
 T = TypeVar("T")
+_GAP = 1 << 20  # blanks that an offset may ask for: a wrong one must not fill the memory
 _WORDS = {str: "a string", list: "a list", dict: "an object", int: "a number"}
 
 
@@ -24,7 +25,7 @@ def required(record: Mapping[str, Any], key: str, kind: type[T], path: Path, lin
     return value
 
 
-def list_of(values: Iterable[Any], kind: type[T], what: str, path: Path, line: int | None) -> list[T]:
+def list_of(values: Iterable[Any], kind: type[T], what: str, path: Path, line: int | None = None) -> list[T]:
     """The values as a list, or a FormatError if one is of another kind."""
     values = list(values)
     for value in values:
@@ -44,7 +45,7 @@ def spans_of(values: Sequence[Any], what: str, path: Path, line: int | None) -> 
 def assembled(pieces: Iterable[tuple[int, str]], path: Path, document_id: str, line: int | None = None) -> str:
     """The text of a document from (offset, text) pieces in order; gaps between them are filled with blanks.
 
-    Raises FormatError if a piece starts before the end of the one before it.
+    Raises FormatError if a piece starts before the end of the one before it, or a million characters behind it.
     """
     text = ""
     for offset, piece in pieces:
@@ -56,6 +57,9 @@ def assembled(pieces: Iterable[tuple[int, str]], path: Path, document_id: str, l
                 line=line,
                 advice="Offsets count characters from the start of the document.",
             )
+        if offset - len(text) > _GAP:
+            problem = f"document {document_id}: a gap of {offset - len(text)} characters before a passage."
+            raise FormatError(path, problem, line=line, advice="Is its offset right?")
         text += " " * (offset - len(text)) + piece
     return text
 
