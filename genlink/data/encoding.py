@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerBase
-
+from genlink.data.tokenizer import SubwordTokenizer, frame_of
 from genlink.errors import ModelError, UsageError
 from genlink.schema import Mention
 from genlink.templates import Template
@@ -59,7 +58,7 @@ class Encoding:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: SubwordTokenizer,
         template: Template,
         normalisation: Normalisation,
         decoder_start: int,
@@ -68,12 +67,10 @@ class Encoding:
         self.template = template
         self.normalisation = normalisation
         self.decoder_start = decoder_start
-        self.pad: int = tokenizer.pad_token_id
-        # BERT-like tokenizers have a class token and a separator where BART has <s> and </s>.
-        self.begin: int = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
-        self.end: int = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
-        if None in (self.begin, self.end, self.pad):
+        begin, end, pad = frame_of(tokenizer)
+        if begin is None or end is None or pad is None:
             raise ModelError("the tokenizer lacks a start, end or padding token. Use the tokenizer of a BART.")
+        self.begin, self.end, self.pad = begin, end, pad
         self._opener, self._closer = self._ids([template.start, template.end])
         self._frame = 2 + len(self._opener) + len(self._closer)
         if template.source_tokens <= self._frame:

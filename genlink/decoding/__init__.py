@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genlink.decoding.bart import AnyBart, Bart, BartShape
 from genlink.decoding.beam import Beam
 from genlink.decoding.best_first import Exact, LazyBeam
 from genlink.decoding.driver import Session, run_searches
@@ -11,8 +12,11 @@ from genlink.decoding.scorer import BartScorer, BartSession
 from genlink.decoding.search import Hypothesis, Search, SearchResult
 
 __all__ = [
+    "AnyBart",
+    "Bart",
     "BartScorer",
     "BartSession",
+    "BartShape",
     "Beam",
     "Exact",
     "Hypothesis",

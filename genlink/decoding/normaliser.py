@@ -19,7 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import BartForConditionalGeneration
+
+from genlink.decoding.bart import AnyBart
 
 __all__ = ["Head", "Normaliser", "child_logits", "log_normaliser", "log_softmax_within_rows"]
 
@@ -112,7 +113,7 @@ class Head:
 
     def __init__(
         self,
-        model: BartForConditionalGeneration,
+        model: AnyBart,
         normaliser: Normaliser,
         active_tokens: npt.ArrayLike | None,
         normaliser_dtype: torch.dtype | None,

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from transformers import BartForConditionalGeneration
 
+from genlink.decoding.bart import AnyBart
 from genlink.errors import ModelError, UsageError
 
 __all__ = ["Int8Linear", "Precision", "apply_precision", "precision_of", "quantise"]
@@ -24,7 +24,7 @@ _LEVELS = 127
 _ROWS = 256
 
 
-def apply_precision(model: BartForConditionalGeneration, precision: Precision) -> BartForConditionalGeneration:
+def apply_precision(model: AnyBart, precision: Precision) -> AnyBart:
     """Let a model compute in another precision; it is changed in place and returned.
 
     ``int8`` replaces the linear layers of encoder and decoder, but not the head, which tells names apart: its scores
@@ -52,7 +52,7 @@ def apply_precision(model: BartForConditionalGeneration, precision: Precision) -
     return model
 
 
-def precision_of(model: BartForConditionalGeneration) -> str:
+def precision_of(model: AnyBart) -> str:
     """``int8`` for a model with quantised layers, else ``fp32``, ``bf16`` or the name of another dtype."""
     if any(isinstance(module, Int8Linear) for module in model.modules()):
         return "int8"

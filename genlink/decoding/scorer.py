@@ -2,7 +2,8 @@
 
 ``transformers`` keeps one cache row for each beam and reorders it at every step. Here a mention owns a growing row of
 slots, one for each token fed to it, and a mask says which of them lie on the way to which: beams of a mention share
-their common prefix and the keys and values of the encoder. The model's own modules do everything but attention.
+their common prefix and the keys and values of the encoder. The model's own modules do everything but attention, in
+its encoder (``genlink.decoding.bart``) as well.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import BartForConditionalGeneration
 
+from genlink.decoding.bart import AnyBart, encode
 from genlink.decoding.normaliser import Head, Normaliser
 from genlink.errors import UsageError
 
@@ -29,7 +30,7 @@ _SPARE_SLOTS = 64
 
 
 class BartScorer:
-    """Scores next tokens under a ``BartForConditionalGeneration`` of any size, in its own dtype and on its own device.
+    """Scores next tokens under a BART of any size, in its own dtype and on its own device.
 
     The model is used, not copied, but for rows of its head: its weights may change until the first session begins and
     must stay as they are from then on. Make a scorer anew after an update; it costs little. Dropout is never applied.
@@ -37,7 +38,7 @@ class BartScorer:
 
     def __init__(
         self,
-        model: BartForConditionalGeneration,
+        model: AnyBart,
         normaliser: Normaliser = "full",
         active_tokens: npt.ArrayLike | None = None,
         *,
@@ -81,15 +82,12 @@ class BartScorer:
                 f"a source of {input_ids.shape[1]} tokens does not fit the model's {self.max_positions} positions. "
                 "Shorten the context."
             )
-        encoder, device = self.model.model.encoder, self.model.device
-        attention_mask = attention_mask.to(device)
-        was_training = encoder.training
-        encoder.eval()
-        try:
-            output = encoder(input_ids=input_ids.to(device), attention_mask=attention_mask, return_dict=True)
-        finally:
-            encoder.train(was_training)
-        return BartSession(self.model, self._head, output.last_hidden_state, attention_mask, prefixes)
+        is_token = attention_mask.to(self.model.device).bool()
+        # A source of nothing but padding would leave attention without a key, and softmax with NaN.
+        seen = is_token | ~is_token.any(dim=1, keepdim=True)
+        mask = None if bool(seen.all()) else _additive(seen[:, None, None, :], self.model.dtype)
+        encoded = encode(self.model, input_ids.to(self.model.device), mask)
+        return BartSession(self.model, self._head, encoded, mask, prefixes)
 
 
 class BartSession:
@@ -103,16 +101,16 @@ class BartSession:
 
     def __init__(
         self,
-        model: BartForConditionalGeneration,
+        model: AnyBart,
         head: Head,
         encoded: Tensor,
-        attention_mask: Tensor,
+        source_mask: Tensor | None,
         prefixes: Sequence[Sequence[int]],
     ) -> None:
-        config, decoder = model.config, model.model.decoder
+        config = model.config
         self._model = model
         self._head = head
-        self._layers = list(decoder.layers)
+        self._layers: list[Any] = list(model.model.decoder.layers)
         self._heads = int(config.decoder_attention_heads)
         self._max_positions = int(config.max_position_embeddings)
         n = len(prefixes)
@@ -127,9 +125,7 @@ class BartSession:
         self._hidden = encoded.new_zeros((n, 0, config.d_model))
         self._source_keys = [self._split(layer.encoder_attn.k_proj(encoded)) for layer in self._layers]
         self._source_values = [self._split(layer.encoder_attn.v_proj(encoded)) for layer in self._layers]
-        # A source of nothing but padding would leave attention without a key, and softmax with NaN.
-        seen = attention_mask.bool() | ~attention_mask.bool().any(dim=1, keepdim=True)
-        self._source_mask = None if bool(seen.all()) else _additive(seen[:, None, None, :], encoded.dtype)
+        self._source_mask = source_mask
 
         self._reserve(int(lengths.max()) + _SPARE_SLOTS)
         self._feed_prefixes(prefixes, lengths)
@@ -230,7 +226,7 @@ class BartSession:
         mask = _additive(torch.from_numpy(visible).to(p.device), self._hidden.dtype).view(n, 1, width, reach)
         source_mask = None if self._source_mask is None else self._source_mask[:n]
 
-        decoder = self._model.model.decoder
+        decoder: Any = self._model.model.decoder
         x = decoder.embed_tokens(t) + decoder.embed_positions.weight[d + decoder.embed_positions.offset]
         x = decoder.layernorm_embedding(x)
         for i, layer in enumerate(self._layers):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,6 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from genlink.encoders.checkpoints import checkpoint_directory, load_encoder, quiet
+from genlink.encoders.evaluating import evaluating
 from genlink.errors import ModelError, UsageError
 from genlink.files import read_json, write_json
 
@@ -149,7 +149,7 @@ class TextEncoder:
         order = sorted(range(len(pieces)), key=lambda i: (len(pieces[i]), pieces[i]))
         vectors = torch.empty(len(pieces), self.width)
         with (
-            _evaluating(self.model),
+            evaluating(self.model),
             torch.no_grad(),
             tqdm(total=len(pieces), unit="text", disable=not progress) as bar,
         ):
@@ -253,14 +253,3 @@ def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> object:
     # Padding and truncation are ours to set, and change with every call; the version is that of the form of the file.
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     return {key: value for key, value in state.items() if key not in ("padding", "truncation", "version")}
-
-
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Switch dropout off for a while."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -57,7 +57,8 @@ def fresh_bart(
 def load_bart(name: str, *, download: bool = True) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
     """Load a BART and its tokenizer from a directory or, if ``download``, from the Hub.
 
-    Weights are read from safetensors only. Raises ModelError with one line that says what is missing.
+    Weights are read from safetensors only, and widened to float32 where they were saved in half precision. Raises
+    ModelError with one line that says what is missing.
     """
     offline = not download or Path(name).is_dir()
     arguments: dict[str, Any] = {"local_files_only": offline}
@@ -69,7 +70,12 @@ def load_bart(name: str, *, download: bool = True) -> tuple[BartForConditionalGe
                 raise ModelError(f"{name}: is {f'a {kind}' if kind else 'no'} model, expected bart. {advice}")
             tokenizer = AutoTokenizer.from_pretrained(name, **arguments)
             model, report = BartForConditionalGeneration.from_pretrained(
-                name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **arguments
+                name,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                **arguments,
             )
     except ModelError:
         raise

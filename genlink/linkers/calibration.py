@@ -16,20 +16,20 @@ How both are fitted is in ``genlink.evaluation.calibration_fit``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from genlink.errors import FormatError, UsageError
 from genlink.files import read_json, write_json
-from genlink.schema import Candidate, Prediction
+from genlink.linkers.base import Linker
+from genlink.schema import Candidate, Mention, Prediction
 
-__all__ = ["Calibration", "FittedOn", "rank_scores"]
+__all__ = ["Calibration", "FittedOn", "link_calibrated", "rank_scores"]
 
 KIND, FORMAT_VERSION = "calibration", 1
 
@@ -79,7 +79,10 @@ class Calibration:
         """
         values = np.asarray(scores, dtype=np.float64) / self.temperature
         rest = np.full((*values.shape[:-1], 1), self.rest_logit)
-        return np.asarray(special.softmax(np.concatenate([values, rest], axis=-1), axis=-1)[..., :-1])
+        logits = np.concatenate([values, rest], axis=-1)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        probabilities: NDArray[np.float64] = powers[..., :-1] / powers.sum(axis=-1, keepdims=True)
+        return probabilities
 
     def is_nil(self, scores: ArrayLike) -> NDArray[np.bool_]:
         """Whether the answer is NIL, shape (...): nothing is listed, or the first rank is below the threshold."""
@@ -136,6 +139,15 @@ class Calibration:
             raise FormatError(path, f"no {error} field.", advice="Fit it again with `genlink calibrate`.") from None
         except (TypeError, ValueError, OverflowError) as error:
             raise FormatError(path, f"{error}.", advice="Fit it again with `genlink calibrate`.") from None
+
+
+def link_calibrated(
+    linker: Linker, mentions: Sequence[Mention], k: int, calibration: Calibration | None
+) -> list[Prediction]:
+    """The predictions of a linker; with a calibration asked for as many ranks as that needs, and cut to ``k``."""
+    if calibration is None:
+        return linker.link(mentions, k)
+    return [calibration.apply(prediction, k) for prediction in linker.link(mentions, calibration.ranks)]
 
 
 def rank_scores(candidates: Iterable[Candidate]) -> dict[int, float]:

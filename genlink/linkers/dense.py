@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from genlink.encoders.encoder import TextEncoder
 from genlink.errors import ModelError, UsageError
-from genlink.files import atomic_directory, read_manifest, require_replaceable, write_manifest
+from genlink.files import atomic_directory, require_replaceable
 from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linkable, as_mentions, rank_names
 from genlink.linkers.faiss_index import FaissIndex, require_faiss
@@ -27,8 +27,10 @@ from genlink.linkers.model_directory import (
     DENSE_KIND,
     check_normalisation,
     fact,
+    read_model,
     saved_weight,
     settings,
+    write_model,
 )
 from genlink.linkers.ngrams import Ngrams
 from genlink.linkers.vector_cache import embedded, is_cached
@@ -209,7 +211,7 @@ class DenseLinker:
         with atomic_directory(directory) as target:
             self.encoder.save(target)
             self.kb.save(target / "kb")
-            write_manifest(
+            write_model(
                 target,
                 DENSE_KIND,
                 DENSE_FORMAT_VERSION,
@@ -235,11 +237,11 @@ class DenseLinker:
     ) -> DenseLinker:
         """Open a directory written by ``save``; with ``kb``, over another dictionary than the saved one.
 
-        N-grams are fitted to the saved one, with which their weight was learnt. Raises ModelError when the parts of the
-        directory do not belong together.
+        N-grams are fitted to the saved one, with which their weight was learnt. Raises ModelError for a file that is
+        not the one that was saved, and when the parts of the directory do not belong together.
         """
         directory = Path(directory)
-        manifest = read_manifest(directory, DENSE_KIND, DENSE_FORMAT_VERSION)
+        manifest = read_model(directory, DENSE_KIND, DENSE_FORMAT_VERSION)
         encoder = TextEncoder.from_pretrained(directory, download=False)
         if encoder.digest != fact(directory, manifest, "encoder"):
             raise ModelError(
@@ -264,6 +266,11 @@ class DenseLinker:
         if kb is not None and linker.ngrams is not None:
             linker.ngrams = Ngrams(Keys(saved_kb)).with_names(Keys(kb))
         return linker
+
+    @property
+    def context_characters(self) -> int:
+        """It reads the surface alone."""
+        return 0
 
     @property
     def index_bytes(self) -> int:

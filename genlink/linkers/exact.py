@@ -34,6 +34,11 @@ class ExactLinker:
         return ExactLinker(kb)
 
     @property
+    def context_characters(self) -> int:
+        """It reads the surface alone."""
+        return 0
+
+    @property
     def index_bytes(self) -> int:
         """It looks names up in the knowledge base, and has nothing beside that."""
         return 0

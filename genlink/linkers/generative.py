@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,31 +12,40 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tqdm.auto import tqdm
-from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 
 from genlink.data.encoding import Encoding
 from genlink.data.spelling import spell_trie, with_names
-from genlink.data.tokenizer import tokenizer_hash
+from genlink.data.tokenizer import SubwordTokenizer, tokenizer_hash
 from genlink.decoding import (
+    AnyBart,
     BartScorer,
     Normaliser,
     Precision,
+    Search,
     SearchResult,
     apply_precision,
     precision_of,
     run_searches,
 )
-from genlink.encoders.checkpoints import quiet
+from genlink.encoders.evaluating import evaluating
 from genlink.errors import ModelError, UsageError
-from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
+from genlink.files import atomic_directory, has_manifest, require_replaceable
 from genlink.kb import KnowledgeBase
-from genlink.linkers.bart import load_bart
+from genlink.linkers.bart_files import open_bart, save_bart
 from genlink.linkers.base import Linkable, as_mentions, concepts_within, rank_by_sum, rank_names
-from genlink.linkers.model_directory import FORMAT_VERSION, KIND, check_normalisation, fact, settings
+from genlink.linkers.model_directory import (
+    FORMAT_VERSION,
+    KIND,
+    check_normalisation,
+    fact,
+    read_model,
+    settings,
+    write_model,
+)
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings, passes_cost_most
 from genlink.preprocessing import Preprocessing
-from genlink.schema import Candidate, Mention, Prediction
+from genlink.schema import Mention, Prediction
 from genlink.templates import Template
 from genlink.trie import NameTrie
 
@@ -56,8 +64,8 @@ class GenerativeLinker:
 
     def __init__(
         self,
-        model: BartForConditionalGeneration,
-        tokenizer: PreTrainedTokenizerBase,
+        model: AnyBart,
+        tokenizer: SubwordTokenizer,
         kb: KnowledgeBase,
         *,
         template: Template = Template(),
@@ -100,6 +108,8 @@ class GenerativeLinker:
         """
         if has_manifest(Path(name), KIND):
             raise ModelError(f"{name}: a model that GenLink saved. Open it by GenerativeLinker.load(..., kb=kb).")
+        from genlink.linkers.bart import load_bart  # transformers takes seconds to import
+
         model, tokenizer = load_bart(name, download=download)
         return cls(model, tokenizer, kb, template=template)
 
@@ -117,7 +127,7 @@ class GenerativeLinker:
             trie = with_names(self.trie, new, first, self.encoding, self.search.name_tokens)
         return self._over(kb, self.search, trie)
 
-    def with_model(self, model: BartForConditionalGeneration) -> GenerativeLinker:
+    def with_model(self, model: AnyBart) -> GenerativeLinker:
         """Another model, of the same tokenizer and training objective, over the same names."""
         return self._over(self.kb, self.search, self.trie, model)
 
@@ -131,7 +141,7 @@ class GenerativeLinker:
         kb: KnowledgeBase,
         search: SearchSettings,
         trie: NameTrie | None,
-        model: BartForConditionalGeneration | None = None,
+        model: AnyBart | None = None,
     ) -> GenerativeLinker:
         return GenerativeLinker(
             model if model is not None else self.model,
@@ -187,9 +197,8 @@ class GenerativeLinker:
         mentions = as_mentions(mentions, self.preprocessing)
         parts = self._for_each(within, len(mentions))
         results = self.find(mentions, k, within=parts, progress=progress)
-        is_by_name = self.search.concept_score == "best"
         return [
-            Prediction(mention, self._candidates(result, k, part), exact=result.exact if is_by_name else None)
+            self.ranked(mention, result, k, part)
             for mention, result, part in zip(mentions, results, parts, strict=True)
         ]
 
@@ -200,8 +209,12 @@ class GenerativeLinker:
         *,
         within: Restriction | Sequence[Restriction | None] | None = None,
         progress: bool = False,
+        watch: Callable[[Search], Search] | None = None,
     ) -> list[SearchResult]:
-        """The search behind ``link``: names by key index, what it cost, and whether it is proven to be exact."""
+        """The search behind ``link``: names by key index, what it cost, and whether it is proven to be exact.
+
+        ``watch`` is given each search, and what it returns is run in its place.
+        """
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1: a prediction has to have a first rank.")
         parts = self._for_each(within, len(mentions))
@@ -213,11 +226,11 @@ class GenerativeLinker:
         # Like lengths together: less padding, and batches that end at about the same step.
         ordered = sorted(questions, key=lambda q: (len(q.source), len(q.prefix), q.source, q.prefix))
         results: list[SearchResult] = [SearchResult((), exact=True)] * len(mentions)
-        with _evaluating(self.model), tqdm(total=len(mentions), unit="mention", delay=1, disable=not progress) as bar:
+        with evaluating(self.model), tqdm(total=len(mentions), unit="mention", delay=1, disable=not progress) as bar:
             scorer = BartScorer(self.model, self.normaliser, self._active_tokens)
             for start in range(0, len(ordered), self.search.batch_size):
                 batch = ordered[start : start + self.search.batch_size]
-                for question, result in zip(batch, self._search(scorer, batch, k), strict=True):
+                for question, result in zip(batch, self._search(scorer, batch, k, watch), strict=True):
                     for i in questions[question]:
                         results[i] = result
                     bar.update(len(questions[question]))
@@ -239,7 +252,9 @@ class GenerativeLinker:
         """The tokens that the dictionary uses, the end token among them, where the normaliser asks for them."""
         return np.unique(self.trie.token).astype(np.int64) if self.normaliser == "active" else None
 
-    def _search(self, scorer: BartScorer, batch: Sequence[_Question], k: int) -> list[SearchResult]:
+    def _search(
+        self, scorer: BartScorer, batch: Sequence[_Question], k: int, watch: Callable[[Search], Search] | None
+    ) -> list[SearchResult]:
         width = max(len(question.source) for question in batch)
         ids = torch.full((len(batch), width), self.encoding.pad)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
@@ -259,16 +274,21 @@ class GenerativeLinker:
         ]
         return run_searches(
             session,
-            searches,
+            [watch(search) for search in searches] if watch else searches,
             forced_is_free=self.normaliser == "trie",
             ahead=self.search.ahead(k, few_passes=few_passes),
         )
 
-    def _candidates(self, result: SearchResult, k: int, part: Restriction | None) -> tuple[Candidate, ...]:
-        within = part.concepts if part else None
+    def ranked(
+        self, mention: Mention, result: SearchResult, k: int = 5, within: Restriction | None = None
+    ) -> Prediction:
+        """The prediction that a result of ``find``, with the same arguments, comes to."""
+        part = within.concepts if within else None
         if self.search.concept_score == "sum":
-            return rank_by_sum(self.kb, [(h.name, h.score) for h in result.names], k, within)
-        return rank_names(self.kb, [(h.name, h.score) for h in result.hypotheses], k, within)
+            candidates = rank_by_sum(self.kb, [(h.name, h.score) for h in result.names], k, part)
+            return Prediction(mention, candidates)
+        candidates = rank_names(self.kb, [(h.name, h.score) for h in result.hypotheses], k, part)
+        return Prediction(mention, candidates, exact=result.exact)
 
     def save(self, directory: str | Path) -> None:
         """Write one directory with everything: weights, tokenizer, names, trie, settings, and the manifest last.
@@ -279,15 +299,13 @@ class GenerativeLinker:
         require_replaceable(directory, KIND, ModelError)
         kb, trie = self.kb, self.trie
         if kb.report is None:  # an overlay: saved, it is compiled, and its keys get other indices
-            kb = KnowledgeBase.from_concepts(kb, normalisation=kb.normalisation)
+            kb = KnowledgeBase.from_concepts(kb, normalisation=kb.normalisation, provenance=kb.provenance)
             trie = build_trie(kb, self.encoding, self.search.name_tokens)
         with atomic_directory(directory) as target:
-            with quiet():
-                self.model.save_pretrained(target)
-                self.tokenizer.save_pretrained(target)
+            save_bart(self.model, self.tokenizer, target)
             kb.save(target / "kb")
             trie.save(target / "trie")
-            write_manifest(
+            write_model(
                 target,
                 KIND,
                 FORMAT_VERSION,
@@ -309,16 +327,11 @@ class GenerativeLinker:
     def load(cls, directory: str | Path, *, kb: KnowledgeBase | None = None) -> GenerativeLinker:
         """Open a directory written by ``save``; with ``kb``, over another dictionary than the saved one.
 
-        Raises ModelError, with the command that mends it, when its parts do not belong together.
+        Raises ModelError, with what mends it, for a changed file (each is hashed) and parts that do not fit together.
         """
         directory = Path(directory)
-        manifest = read_manifest(directory, KIND, FORMAT_VERSION)
-        model, tokenizer = load_bart(str(directory), download=False)
-        if tokenizer_hash(tokenizer) != fact(directory, manifest, "tokenizer_hash"):
-            raise ModelError(
-                f"{directory}: the tokenizer is not the one that the names were spelled with. Copy the original "
-                "tokenizer.json back, or train and save the model again with genlink train."
-            )
+        manifest = read_model(directory, KIND, FORMAT_VERSION, without=("kb", "trie") if kb is not None else ())
+        model, tokenizer = open_bart(directory, fact(directory, manifest, "tokenizer_hash"))
         if sum(p.numel() for p in model.parameters()) != fact(directory, manifest, "parameters"):
             raise ModelError(f"{directory}: the weights are of a model of another size. Copy the original ones back.")
         saved_kb, trie = KnowledgeBase.open(directory / "kb"), None
@@ -344,6 +357,11 @@ class GenerativeLinker:
             normaliser=fact(directory, manifest, "normaliser"),
             trie=trie,
         )
+
+    @property
+    def context_characters(self) -> int:
+        """How much text on each side of a mention the model can read."""
+        return self.encoding.context_characters
 
     @property
     def index_bytes(self) -> int:
@@ -374,14 +392,3 @@ class _Question:
 def build_trie(kb: KnowledgeBase, encoding: Encoding, name_tokens: int) -> NameTrie:
     """The trie of every key of the dictionary, under its key index; see :func:`genlink.data.spelling.spell_trie`."""
     return spell_trie((kb.key(i) for i in range(kb.n_keys)), encoding, name_tokens)
-
-
-@contextmanager
-def _evaluating(model: BartForConditionalGeneration) -> Iterator[None]:
-    """Switch dropout off for a while."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from genlink.errors import KnowledgeBaseError, ModelError, UsageError
-from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, write_manifest
+from genlink.files import (
+    MANIFEST,
+    atomic_directory,
+    has_manifest,
+    read_json,
+    read_manifest,
+    require_replaceable,
+    sha256,
+    write_json,
+    write_manifest,
+)
 from genlink.kb import KnowledgeBase
 from genlink.templates import Template
 
@@ -20,13 +30,19 @@ __all__ = [
     "KIND",
     "UNION_KIND",
     "UnionSettings",
+    "add_file",
+    "check_files",
     "check_normalisation",
+    "damaged_files",
     "fact",
+    "read_model",
     "read_union",
     "saved_normaliser",
     "saved_template",
     "saved_weight",
+    "set_fact",
     "settings",
+    "write_model",
     "write_union",
 ]
 
@@ -71,6 +87,70 @@ def read_union(directory: str | Path) -> UnionSettings:
     """The settings of a union's directory. Raises DataError, ModelError among them, where it is none."""
     directory = Path(directory)
     return settings(UnionSettings, directory, read_manifest(directory, UNION_KIND, UNION_FORMAT_VERSION), "union")
+
+
+def write_model(directory: Path, kind: str, version: int, facts: Mapping[str, Any]) -> None:
+    """Write the manifest of a model directory, with size and hash of every other file that is there by now."""
+    write_manifest(directory, kind, version, {**facts, "files": _sums(directory)})
+
+
+def add_file(directory: Path, name: str) -> None:
+    """Take a file that was added to a model directory into its manifest."""
+    sums = {**read_json(directory / MANIFEST)["files"], **_sums(directory, [directory / name])}
+    set_fact(directory, "files", dict(sorted(sums.items())))
+
+
+def set_fact(directory: Path, key: str, value: Any) -> None:
+    """Change an entry of the manifest of a model directory."""
+    write_json(directory / MANIFEST, {**read_json(directory / MANIFEST), key: value})
+
+
+def damaged_files(directory: Path, manifest: Mapping[str, Any], without: Container[str] = ()) -> list[str]:
+    """The files that are missing or not those that were saved, by their path in the directory; each is hashed.
+
+    ``without``: parts of the directory, by their first folder, that are not looked at. A manifest that an older version
+    wrote has no hashes, and nothing is damaged by it. Raises ModelError where it cannot be read.
+    """
+    damaged = []
+    try:
+        for name, known in manifest.get("files", {}).items():
+            file = directory / name
+            if name.split("/")[0] in without:
+                continue
+            if not file.is_file() or file.stat().st_size != known["bytes"] or sha256(file) != known["sha256"]:
+                damaged.append(name)
+    except (AttributeError, KeyError, TypeError):
+        raise ModelError(
+            f"{directory}: `files` of its manifest cannot be read. Copy the original {MANIFEST} back."
+        ) from None
+    return damaged
+
+
+def read_model(directory: Path, kind: str, version: int, without: Container[str] = ()) -> dict[str, Any]:
+    """The manifest of a model directory whose files are those that were saved; see ``check_files``."""
+    manifest = read_manifest(directory, kind, version)
+    check_files(directory, manifest, without)
+    return manifest
+
+
+def check_files(directory: Path, manifest: Mapping[str, Any], without: Container[str] = ()) -> None:
+    """Raise ModelError, with the first of them, where there are ``damaged_files``."""
+    damaged = damaged_files(directory, manifest, without)
+    if damaged:
+        what = "is missing" if not (directory / damaged[0]).is_file() else "is not the file that was saved"
+        more = f" ({len(damaged) - 1} more: genlink info {directory})" if len(damaged) > 1 else ""
+        raise ModelError(
+            f"{directory / damaged[0]}: {what}{more}. Copy the original back, get a published model again (hf download "
+            f"NAME --local-dir {directory} --force-download), or save the model again with genlink train."
+        )
+
+
+def _sums(directory: Path, files: Iterable[Path] | None = None) -> dict[str, dict[str, Any]]:
+    found = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / MANIFEST)
+    return {
+        file.relative_to(directory).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in (found if files is None else files)
+    }
 
 
 def check_normalisation(kb: KnowledgeBase, trained_on: KnowledgeBase) -> None:

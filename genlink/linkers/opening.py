@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from genlink.data_paths import cache_directory, locate
+from genlink.default import DEFAULT, default_model
 from genlink.encoders import MINILM
 from genlink.errors import DataError, UsageError
 from genlink.files import has_manifest, read_json
@@ -53,6 +54,11 @@ class OpenedLinker(Linker, Protocol):
 
     def with_kb(self, kb: KnowledgeBase) -> OpenedLinker:
         """The same linker over another dictionary."""
+        ...
+
+    @property
+    def context_characters(self) -> int:
+        """How much text on each side of a mention its answer can depend on; 0 where the surface alone is read."""
         ...
 
     @property
@@ -114,8 +120,8 @@ def open_linker(
         )
     if not Path(model).is_dir():
         raise UsageError(
-            f"{model}: no such model. Give `exact`, `tfidf`, `minilm`, a directory written by genlink train, or the "
-            "name of a published SapBERT or BioSyn."
+            f"{model}: no such model. Give `default`, `exact`, `tfidf`, `minilm`, a directory written by genlink "
+            "train, or the name of a published SapBERT or BioSyn."
         )
     if not has_manifest(model, KIND):
         inner = Path(model) / "model"
@@ -140,7 +146,12 @@ def open_linker(
 
 
 def place_of(model: str) -> str | Path:
-    """The name of a linker or a published model as it is, and the directory that anything else leads to."""
+    """The name of a linker or a published model as it is, and the directory that anything else leads to.
+
+    That of ``default`` is unpacked when it is first asked for: see :func:`genlink.default.default_model`.
+    """
+    if model == DEFAULT:
+        return default_model()
     directory = locate(model)
     return model if model in NAMES or (model.startswith(_PUBLISHED) and not directory.is_dir()) else directory
 

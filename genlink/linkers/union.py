@@ -140,6 +140,11 @@ class UnionLinker:
         return [made[part] for part in concepts]
 
     @property
+    def context_characters(self) -> int:
+        """What the generator reads; the retriever reads no context."""
+        return self.generator.context_characters
+
+    @property
     def index_bytes(self) -> int:
         """What both keep of the names."""
         return self.generator.index_bytes + self.retriever.index_bytes

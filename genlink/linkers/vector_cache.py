@@ -70,9 +70,9 @@ def embedded(
     rows = _whole(directory, facts)
     if rows is None:
         others = [d for d in directory.parent.glob(f"*-{precision}") if d != directory and has_manifest(d, KIND)]
-        if others:
+        if others and not has_manifest(directory, KIND):
             logger.warning(
-                "%s has vectors of %d other dictionaries by this encoder, but none of this one: its %d names are "
+                "%s has vectors of other dictionaries by this encoder (%d), but none of this one: its %d names are "
                 "embedded.",
                 directory.parent,
                 len(others),
@@ -135,7 +135,10 @@ def _whole(directory: Path, facts: dict[str, Any]) -> NDArray[Any] | None:
             f"{directory}: the vectors there are those of another encoder. Delete the directory: they are made again."
         )
     if all(found.get(key) == value for key, value in facts.items()):
-        return _read(directory / JOINED, facts["names"], facts["width"], facts["precision"])
+        rows = _read(directory / JOINED, facts["names"], facts["width"], facts["precision"])
+        if rows is None:
+            logger.warning("%s: the vectors there are damaged, and are made again.", directory)
+        return rows
     logger.warning("%s: the vectors there are those of other names, and are made again.", directory)
     for path in directory.glob("*.npy"):
         path.unlink()

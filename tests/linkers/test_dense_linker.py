@@ -208,6 +208,11 @@ def test_parts_that_do_not_belong_together_are_refused(encoder, kb, tmp_path):
     DenseLinker(encoder, kb).save(tmp_path / "model")
     settings = tmp_path / "model" / "encoder.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"pooling": "mean"}))
+    with pytest.raises(ModelError, match=r"encoder\.json: is not the file that was saved"):
+        DenseLinker.load(tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    del manifest["files"]  # as before there were hashes
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"weights, tokenizer or encoder.json are not those that were saved"):
         DenseLinker.load(tmp_path / "model")
 

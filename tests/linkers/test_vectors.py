@@ -169,14 +169,18 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(encoder, tmp_path, mo
     assert len(calls) == 5  # all of it is there
 
 
-def test_vectors_that_are_broken_or_gone_are_made_again(encoder, tmp_path):
+def test_vectors_that_are_broken_or_gone_are_made_again_and_this_is_said(encoder, tmp_path, caplog):
     embedded(encoder, NAMES, "fp32", tmp_path)
     whole = files(tmp_path)
     [joined] = tmp_path.rglob("*.npy")
     for spoil in (lambda: joined.write_bytes(b"broken"), joined.unlink):
         spoil()
+        caplog.clear()
         embedded(encoder, NAMES, "fp32", tmp_path)
         assert files(tmp_path) == whole
+        assert [record.message.partition(": ")[2] for record in caplog.records] == [
+            "the vectors there are damaged, and are made again."
+        ]
 
 
 def test_a_broken_block_is_made_again(encoder, tmp_path, monkeypatch):
@@ -240,7 +244,7 @@ def test_another_dictionary_is_embedded_anew_and_this_is_said(encoder, tmp_path,
         assert not caplog.records
         changed = [*NAMES[:-1], "glass gout of the lung"]
         vectors_now = matrix_of(embedded(encoder, changed, "fp32", tmp_path))
-    assert "has vectors of 1 other dictionaries by this encoder, but none of this one" in caplog.text
+    assert "has vectors of other dictionaries by this encoder (1), but none of this one" in caplog.text
     torch.testing.assert_close(vectors_now, encoder.embed(changed), rtol=1e-4, atol=1e-5)
 
 
