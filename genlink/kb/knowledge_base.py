@@ -11,6 +11,7 @@ from genlink.errors import KnowledgeBaseError, UsageError
 from genlink.kb import edit
 from genlink.kb.build import OnDuplicate, build_tables
 from genlink.kb.overlay import Additions, merged
+from genlink.kb.provenance import Provenance
 from genlink.kb.records import decode_concept, split_prefix
 from genlink.kb.report import BuildReport
 from genlink.kb.store import open_tables, save_tables
@@ -29,10 +30,17 @@ class KnowledgeBase:
     edits it returns another one.
     """
 
-    def __init__(self, tables: Tables, report: BuildReport | None, additions: Additions | None = None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        report: BuildReport | None,
+        additions: Additions | None = None,
+        provenance: tuple[Provenance, ...] = (),
+    ) -> None:
         """From compiled tables: use ``from_concepts``, ``open`` or ``genlink.kb.load_kb`` instead."""
         self._tables = tables
         self._report = report
+        self._provenance = provenance
         self._additions = additions or Additions(first_key=len(tables.keys))
         self._content_hash = additions.digest(tables.content_hash) if additions else tables.content_hash
 
@@ -46,30 +54,33 @@ class KnowledgeBase:
         normalisation: Normalisation = Normalisation(),
         max_name_length: int | None = None,
         on_duplicate: OnDuplicate = "error",
+        provenance: Sequence[Provenance] = (),
     ) -> KnowledgeBase:
         """Compile a stream of concepts.
 
         Names without a key, or of more than ``max_name_length`` characters, are dropped, and so are concepts left
         without a name; the report counts them. Two records of one id are merged where their names are the same;
         where they differ, ``on_duplicate`` says whether that is an error or they are merged as well (names, types and
-        ids united, the first canonical name and definition kept).
+        ids united, the first canonical name and definition kept). ``provenance`` is kept: where the names are from.
 
         Raises KnowledgeBaseError for such a duplicate, an empty id, and where no concept is left.
         """
-        return cls(*build_tables(concepts, normalisation, max_name_length, on_duplicate))
+        tables, report = build_tables(concepts, normalisation, max_name_length, on_duplicate)
+        return cls(tables, report, provenance=tuple(dict.fromkeys(provenance)))
 
     @classmethod
     def open(cls, directory: str | Path) -> KnowledgeBase:
         """Map a saved knowledge base into memory; takes no time, whatever its size."""
-        return cls(*open_tables(directory))
+        tables, report, provenance = open_tables(directory)
+        return cls(tables, report, provenance=provenance)
 
     def save(self, directory: str | Path) -> None:
         """Write to a directory; one that stood there is replaced only when the new one is whole.
 
         An overlay is compiled first, and its keys may have other indices when opened.
         """
-        kb = KnowledgeBase.from_concepts(self, normalisation=self.normalisation) if self._additions.names else self
-        save_tables(directory, kb._tables, kb._report)
+        kb = self._rebuilt(self) if self._additions.names else self
+        save_tables(directory, kb._tables, kb._report, kb._provenance)
 
     # Concepts
 
@@ -216,7 +227,12 @@ class KnowledgeBase:
             raise KnowledgeBaseError("no knowledge base to merge. Name at least one.")
         if len({kb.normalisation for kb in kbs}) > 1:
             raise KnowledgeBaseError("knowledge bases with different normalisation cannot be merged. Build them alike.")
-        return kbs[0]._rebuilt(chain.from_iterable(kbs), on_duplicate)
+        return KnowledgeBase.from_concepts(
+            chain.from_iterable(kbs),
+            normalisation=kbs[0].normalisation,
+            on_duplicate=on_duplicate,
+            provenance=[source for kb in kbs for source in kb.provenance],
+        )
 
     def add_names(self, names: Mapping[str, Sequence[str]]) -> KnowledgeBase:
         """Each concept's new names after its own. The ids are resolved; KnowledgeBaseError if one does not."""
@@ -274,7 +290,7 @@ class KnowledgeBase:
                 if index not in keys:
                     keys.add(index)
                     additions.connect(i, index)
-        return KnowledgeBase(self._tables, None, additions) if additions.names else self
+        return KnowledgeBase(self._tables, None, additions, self._provenance) if additions.names else self
 
     def is_overlay_of(self, other: KnowledgeBase) -> bool:
         """Whether this is ``other`` or an overlay of it, so that the indices of ``other`` are valid here."""
@@ -297,6 +313,11 @@ class KnowledgeBase:
     def report(self) -> BuildReport | None:
         """What was kept and dropped when this knowledge base was compiled; None for an overlay."""
         return self._report
+
+    @property
+    def provenance(self) -> tuple[Provenance, ...]:
+        """Where the names are from, as far as it is known; names that were added in Python are not told."""
+        return self._provenance
 
     def __repr__(self) -> str:
         return f"KnowledgeBase({len(self)} concepts, {self.n_keys} keys)"
@@ -326,7 +347,9 @@ class KnowledgeBase:
         return by_id
 
     def _rebuilt(self, concepts: Iterable[Concept], on_duplicate: OnDuplicate = "error") -> KnowledgeBase:
-        return KnowledgeBase.from_concepts(concepts, normalisation=self.normalisation, on_duplicate=on_duplicate)
+        return KnowledgeBase.from_concepts(
+            concepts, normalisation=self.normalisation, on_duplicate=on_duplicate, provenance=self.provenance
+        )
 
 
 def _refuse_text(**filters: Collection[str] | None) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from genlink.data_paths import locate
 from genlink.kb.knowledge_base import KnowledgeBase
-from genlink.kb.readers import read_concepts
+from genlink.kb.provenance import Provenance
+from genlink.kb.readers import read_concepts, sniff
 from genlink.kb.readers.umls import find_mrconso
 from genlink.kb.store import is_saved
 
@@ -25,7 +26,9 @@ def load_kb(path: str | Path, format: str = "auto") -> KnowledgeBase:
     path = Path(path)
     if format == "auto" and path.is_dir() and (is_saved(path) or find_mrconso(path) is None):
         return KnowledgeBase.open(path)
-    return KnowledgeBase.from_concepts(read_concepts(path, format), on_duplicate="error")
+    format = sniff(path) if format == "auto" else format
+    provenance = [Provenance(path.name, format)]
+    return KnowledgeBase.from_concepts(read_concepts(path, format), on_duplicate="error", provenance=provenance)
 
 
 def load_merged(paths: Sequence[str | Path]) -> KnowledgeBase:

@@ -4,7 +4,7 @@
     concept_starts.npy         where each line starts
     keys.marisa, ids.marisa    the names' keys; primary and alternative ids
     key_concepts.{starts,values}.npy, concept_keys.{starts,values}.npy, id_concepts.npy, concept_ids.npy
-    manifest.json              written last: counts, normalisation, hashes, the build report, sizes of parts
+    manifest.json              written last: counts, normalisation, hashes, the build report, provenance, sizes
 
 Opening maps the files and compares their sizes with the manifest; it hashes nothing. ``verify`` hashes all.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from genlink.errors import KnowledgeBaseError
 from genlink.files import atomic_directory, has_manifest, read_manifest, require_replaceable, sha256, write_manifest
+from genlink.kb.provenance import Provenance
 from genlink.kb.report import BuildReport
 from genlink.kb.tables import Rows, Tables
 from genlink.text import Normalisation
@@ -46,7 +47,9 @@ _ARRAYS = (
 _PARTS = ("concepts.jsonl", "keys.marisa", "ids.marisa", *(f"{name}.npy" for name in _ARRAYS))
 
 
-def save_tables(directory: str | Path, tables: Tables, report: BuildReport | None) -> None:
+def save_tables(
+    directory: str | Path, tables: Tables, report: BuildReport | None, provenance: Sequence[Provenance] = ()
+) -> None:
     """Write a knowledge base; one that stood there is replaced only when the new one is whole.
 
     Raises KnowledgeBaseError where it cannot be written, or would replace a directory of something else.
@@ -77,6 +80,7 @@ def save_tables(directory: str | Path, tables: Tables, report: BuildReport | Non
                 "normalisation": asdict(tables.normalisation),
                 "content_hash": tables.content_hash,
                 "report": report.to_json() if report else None,
+                "provenance": [asdict(source) for source in provenance],
                 "parts": parts,
             }
             write_manifest(fresh, KIND, VERSION, facts)
@@ -86,8 +90,8 @@ def save_tables(directory: str | Path, tables: Tables, report: BuildReport | Non
         ) from error
 
 
-def open_tables(directory: str | Path) -> tuple[Tables, BuildReport | None]:
-    """The tables of a saved knowledge base, mapped into memory, and the report of its build.
+def open_tables(directory: str | Path) -> tuple[Tables, BuildReport | None, tuple[Provenance, ...]]:
+    """The tables of a saved knowledge base, mapped into memory, the report of its build, and where its names are from.
 
     Raises DataError where the directory is no knowledge base, and KnowledgeBaseError where its parts disagree.
     """
@@ -111,6 +115,7 @@ def open_tables(directory: str | Path) -> tuple[Tables, BuildReport | None]:
             content_hash=manifest["content_hash"],
         )
         report = BuildReport.from_json(manifest["report"]) if manifest["report"] else None
+        provenance = tuple(Provenance(**source) for source in manifest.get("provenance", ()))
     except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise _broken(directory, f"cannot be read ({error})") from error
     lengths = (
@@ -121,7 +126,7 @@ def open_tables(directory: str | Path) -> tuple[Tables, BuildReport | None]:
     )
     if lengths != (tables.n_concepts, tables.n_concepts, len(tables.keys), len(tables.ids)):
         raise _broken(directory, "has parts of different knowledge bases")
-    return tables, report
+    return tables, report, provenance
 
 
 def is_saved(path: str | Path) -> bool:

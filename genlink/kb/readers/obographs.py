@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from genlink.errors import FormatError
-from genlink.files import read_lines
+from genlink.files import parse_json, read_lines
 from genlink.kb.readers.obo import DEFAULT_SCOPES, SCOPES
 from genlink.kb.readers.records import UTF8, checked_concept
 from genlink.schema import Concept
@@ -38,10 +37,7 @@ def _local(predicate: str) -> str:
 
 def _document(path: str | Path, encoding: str) -> Any:
     text = "\n".join(line for _, line in read_lines(path, encoding))
-    try:
-        return json.loads(text) if text.strip() else {"graphs": []}
-    except json.JSONDecodeError as error:
-        raise FormatError(path, f"not JSON ({error.msg}).", line=error.lineno) from None
+    return parse_json(text, path) if text.strip() else {"graphs": []}
 
 
 def _node_concept(path: str | Path, node: dict[str, Any], scopes: Collection[str]) -> Concept | None:

@@ -39,7 +39,7 @@ def _dictionary_form(lines: Iterator[str]) -> str:
 def _json_form(line: str) -> str:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:  # the first line of an indented document
+    except (RecursionError, ValueError):  # the first line of an indented document
         return "obographs"
     return "obographs" if isinstance(record, dict) and "graphs" in record else "jsonl"
 
