@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from genlink.kb import KnowledgeBase, load_kb
     from genlink.linkers import DenseLinker, ExactLinker, GenerativeLinker, Linker, TfidfLinker
     from genlink.linkers.calibration import Calibration
+    from genlink.pipeline import Pipeline, load
     from genlink.preprocessing import Preprocessing, prepare
     from genlink.schema import Candidate, Concept, Document, Mention, Passage, Prediction
 
@@ -42,6 +43,7 @@ _HOMES = {
     "genlink.kb": ("KnowledgeBase", "load_kb"),
     "genlink.linkers": ("DenseLinker", "ExactLinker", "GenerativeLinker", "Linker", "TfidfLinker"),
     "genlink.linkers.calibration": ("Calibration",),
+    "genlink.pipeline": ("Pipeline", "load"),
     "genlink.preprocessing": ("Preprocessing", "prepare"),
     "genlink.schema": ("Candidate", "Concept", "Document", "Mention", "Passage", "Prediction"),
 }
@@ -65,10 +67,12 @@ __all__ = [
     "Mention",
     "ModelError",
     "Passage",
+    "Pipeline",
     "Prediction",
     "Preprocessing",
     "TfidfLinker",
     "UsageError",
+    "load",
     "load_corpus",
     "load_kb",
     "prepare",
