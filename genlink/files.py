@@ -17,9 +17,11 @@ from typing import IO, Any
 from genlink.errors import DataError, FormatError
 
 __all__ = [
+    "MANIFEST",
     "atomic_directory",
     "atomic_file",
     "has_manifest",
+    "parse_json",
     "read_json",
     "read_jsonl",
     "read_lines",
@@ -89,23 +91,36 @@ def read_jsonl(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[tuple[
     for number, line in read_lines(path, encoding):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            problem = f"not JSON ({error.msg})."
-            raise FormatError(path, problem, line=number, advice="Expected an object a line.") from None
+        record = parse_json(line, path, number, "Expected an object a line.")
         if not isinstance(record, dict):
             raise FormatError(path, f"expected a JSON object, found {type(record).__name__}.", line=number)
         yield number, record
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, encoding: str = "utf-8-sig") -> Any:
     """The value of a JSON file, gzipped or not."""
-    text = "\n".join(line for _, line in read_lines(path))
+    return parse_json("\n".join(line for _, line in read_lines(path, encoding)), path)
+
+
+def parse_json(text: str, path: str | Path, line: int | None = None, advice: str = "") -> Any:
+    """The value of a JSON text from a file, where it stands in the given ``line`` or is the whole.
+
+    Raises FormatError for what is no JSON, is nested too deeply to be read, has a number of thousands of digits, or
+    spells half of a surrogate pair, which is no character and cannot be written again.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise FormatError(path, f"not JSON ({error.msg}).", line=error.lineno) from None
+        raise FormatError(
+            path, f"not JSON ({error.msg}).", line=error.lineno if line is None else line, advice=advice
+        ) from None
+    except UnicodeEncodeError:
+        raise FormatError(path, "holds half of a surrogate pair, which is not text.", line=line) from None
+    except (RecursionError, ValueError):
+        raise FormatError(path, "JSON nested too deeply, or with a number of too many digits.", line=line) from None
+    return value
 
 
 @contextmanager

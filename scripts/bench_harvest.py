@@ -25,6 +25,7 @@ from genlink.config import PairsConfig
 from genlink.data.neighbours import OtherNames
 from genlink.data_paths import locate
 from genlink.evaluation.results import write_result
+from genlink.linkers.bart import load_bart
 from genlink.linkers.generative import GenerativeLinker
 from genlink.training.harvest import Query, answer_queries, name_queries, tfidf_answers
 from genlink.training.materials import synonym_pairs
@@ -39,7 +40,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def generated(linker: GenerativeLinker, queries: list[Query], k: int) -> float:
-    """Seconds that `generate` takes for the questions, one at a time."""
+    """Seconds that `generate` takes for the questions, one at a time; the model is one of transformers."""
     prompts = [query.prompt for query in queries]
     asked = zip(linker.encoding.sources(prompts), linker.encoding.prefixes(prompts), strict=True)
     return sum(
@@ -65,7 +66,8 @@ def main() -> None:
     answer_queries(linker, queries[:4], arguments.k)  # to warm up, as generate is
     own = seconds(lambda: answer_queries(linker, queries, arguments.k)) / len(queries)
     near = seconds(lambda: tfidf_answers(linker.kb, others, queries, arguments.k)) / len(queries)
-    peer = generated(linker, queries[: arguments.generated], arguments.k) / arguments.generated
+    generator, _ = load_bart(str(locate(arguments.model)), download=False)
+    peer = generated(linker.with_model(generator), queries[: arguments.generated], arguments.k) / arguments.generated
     measured = {
         "generate, one at a time": (arguments.generated, peer),
         "the search": (len(queries), own),

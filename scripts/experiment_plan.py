@@ -23,7 +23,7 @@ class Corpus(Strict):
     types: list[str] = Field([])
     """Only mentions of these types; all when empty."""
     kb: list[str] = Field(min_length=1)
-    """The dictionary of exact and tfidf, merged; a model has its own."""
+    """The dictionary of the rows that name a system, merged; a model that the plan trains has its own."""
 
 
 class Stage(Strict):

@@ -20,7 +20,6 @@ from genlink.data_paths import display, locate
 from genlink.errors import DataError
 from genlink.evaluation.results import command_line, read_result
 from genlink.files import read_json, sha256
-from genlink.linkers.opening import NAMES
 
 __all__ = ["DICTIONARIES", "Evaluation", "Experiment", "State", "Training", "Unit", "with_needs"]
 
@@ -120,7 +119,7 @@ class Experiment:
         needs = self._model(row, corpus, seed) if row.train else None
         facts = self.plan.corpora[corpus]
         system = str(needs.output / "model") if needs else _fill(str(row.system), corpus, seed)
-        options = [("--kb", path) for path in facts.kb if system in NAMES]
+        options = [("--kb", path) for path in facts.kb if row.system]
         options += [("--train", path) for path in facts.train] + [("--type", name) for name in facts.types]
         flat = [word for option in options for word in option]
         presets = ("--preset", "angel", "--preset", "strict")

@@ -108,6 +108,9 @@ def test_vectors_are_shown_as_json_lines(run: Run, encoder: TextEncoder, model: 
     [
         (["embed", "exact", "--text", "gout"], 2, "is no encoder and no dense linker"),
         (["embed", "minilm"], 2, "Give either --text or --file."),
+        (["embed", "minilm", "--text", "gout", "--text", " "], 2, "--text is empty"),
+        (["link", "{model}", "--text", "a [[ ]] and [[gout]]"], 2, "marks a mention that is empty"),
+        (["link", "{model}", "--text", "a [[]] and [[gout]]"], 2, "marks a mention that is empty"),
         (["link", "minilm", "--text", "[[gout]]"], 2, "minilm: an encoder without a dictionary"),
         (["link", "{model}", "--text", "[[gout]]", "--beams", "3"], 2, "no search and no beams"),
         (["link", "{model}", "--text", "[[gout]]", "--precision", "bf16"], 2, "vectors in bf16"),

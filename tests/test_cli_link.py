@@ -133,8 +133,18 @@ def assert_usage_error(outcome: tuple[int, str, str], *words: str) -> None:
     assert line.startswith("error: ") and all(word in line for word in words)
 
 
-def test_a_text_that_marks_no_mention_is_a_usage_error(run: Run) -> None:
-    assert_usage_error(run("--text", "A history of asthma."), "--text", "double brackets")
+def test_in_a_text_that_marks_no_mention_the_names_of_the_dictionary_are_found(run: Run) -> None:
+    code, out, err = run("--text", "A heart attack, no asthma.")
+    assert (code, err) == (0, "")
+    assert [line.split()[-2] for line in out.strip().splitlines()[1:]] == ["attack", "asthma"]
+    code, out, err = run("--text", "A heart attack, no asthma.", "--leave-out", "Heart attack")
+    assert "asthma" in out and "heart" not in out
+    code, out, err = run("--text", "All is well.")
+    assert code == 0 and "No name of the dictionary" in err
+
+
+def test_a_text_that_marks_no_mention_is_a_usage_error_where_none_may_be_found(run: Run) -> None:
+    assert_usage_error(run("--text", "A history of asthma.", "--no-find"), "--text", "--find")
 
 
 def test_a_corpus_needs_an_output(run: Run, corpus: Path) -> None:

@@ -8,18 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from genlink.data.tokenizer import train_tokenizer
 from genlink.evaluation import benchmark
 from genlink.files import sha256
 from genlink.kb import KnowledgeBase, load_kb
-from genlink.linkers.bart import fresh_bart
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import UnionSettings, read_union, write_union
-from genlink.linkers.search_settings import SearchSettings
 from genlink.schema import Concept
-from genlink.templates import Template
 
 Run = Callable[..., tuple[int, str, str]]
+Make = Callable[..., GenerativeLinker]
 
 DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||gout\n"
 DOCUMENT = (
@@ -40,25 +37,18 @@ linkers:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tiny_generator: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a dictionary, a corpus and a generator of random weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENLINK_CACHE", str(tmp_path / "cache"))
     Path("names.txt").write_text(DICTIONARY, encoding="utf-8")
     Path("dev.pubtator").write_text("".join(DOCUMENT.format(i=i) for i in (1, 2)), encoding="utf-8")
-    save_generator(load_kb("names.txt"), Path("model"))
+    tiny_generator(load_kb("names.txt")).save("model")
     return tmp_path
 
 
-def save_generator(kb: KnowledgeBase, directory: Path) -> None:
-    tokenizer = train_tokenizer([kb.key(i) for i in range(kb.n_keys)], 280, ["START", "END", "is"])
-    model = fresh_bart(tokenizer, width=8, encoder_layers=1, decoder_layers=1, heads=1, max_positions=64, seed=1)
-    template, search = Template(source_tokens=40, prefix_tokens=20), SearchSettings(name_tokens=30)
-    GenerativeLinker(model.eval(), tokenizer, kb, template=template, search=search).save(directory)
-
-
 def test_a_union_is_made_scored_and_measured_like_any_linker(
-    place: Path, genlink: Run, monkeypatch: pytest.MonkeyPatch
+    place: Path, tiny_generator: Make, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert genlink("union", "model", "exact", "--output", "choosing")[0] == 0
     assert read_union("choosing") == UnionSettings("model", "exact")
@@ -83,7 +73,7 @@ def test_a_union_is_made_scored_and_measured_like_any_linker(
     assert result["metrics"]["kb: choosing"]["difference"]["value"] == 0
     assert result["settings"]["rows"]["choosing"]["dictionaries"]["kb"]["linker"]["kind"] == "union"
     # A union is another one when a linker that it names is.
-    save_generator(load_kb("names.txt"), Path("model"))
+    tiny_generator(load_kb("names.txt")).save("model")
     done = "exact match, kb: done (exact)\nchoosing, kb: done (choosing)\n"
     assert genlink("benchmark", "file.yaml", "--dry-run")[:2] == (0, done)
     manifest = Path("model", "generation_config.json")
@@ -108,9 +98,9 @@ def test_the_score_of_a_union_names_the_content_of_all_that_it_is_made_of(place:
 
 
 def test_a_model_of_another_dictionary_is_not_set_beside_the_others(
-    place: Path, genlink: Run, monkeypatch: pytest.MonkeyPatch
+    place: Path, tiny_generator: Make, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_generator(KnowledgeBase.from_concepts([Concept("C2", ("asthma",))]), Path("other"))
+    tiny_generator(KnowledgeBase.from_concepts([Concept("C2", ("asthma",))])).save("other")
     monkeypatch.setattr(benchmark, "in_fresh_process", lambda work, *arguments: work(*arguments))
     Path("file.yaml").write_text(FILE.replace("system: choosing", "system: other"), encoding="utf-8")
     code, _, err = genlink("benchmark", "file.yaml")

@@ -246,7 +246,7 @@ def test_a_file_that_is_no_recipe_is_one_line_with_the_place(read, text, problem
 
 
 def test_a_recipe_that_is_not_there_is_an_error_of_the_files(tmp_path):
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match=r"no such file\. What comes with GenLink is below configs/\."):
         read_train_config(tmp_path / "none.yaml")
 
 

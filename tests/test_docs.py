@@ -7,6 +7,7 @@ import doctest
 import json
 import pkgutil
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from pages import GUIDES, ROOT, blocks, prose
 from pydantic import BaseModel
 
 import genlink
@@ -44,25 +46,14 @@ from genlink.training.checkpoint import save_checkpoint
 from genlink.training.loop import Run
 from genlink.trie import NameTrie
 
-ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-OWN = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "data", "evaluation", "formats", "glossary", "papers")]
-OWN += [ROOT / "docs" / f"{name}.md" for name in ("preprocessing", "reproduce", "training")]
-
-_BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OWN = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "data", "evaluation", "formats", "glossary", "habits")]
+OWN += [ROOT / "docs" / f"{name}.md" for name in ("papers", "preprocessing", "python", "reproduce", "serving")]
+OWN += [ROOT / "docs" / "training.md", *GUIDES]
 
 
 def text_of(name: str) -> str:
     return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
-
-
-def blocks(text: str, info: str) -> list[tuple[str, str]]:
-    """(info string, body) of the fenced blocks whose info string matches a pattern."""
-    return [(m["info"], m["body"]) for m in _BLOCK.finditer(text) if re.fullmatch(info, m["info"])]
-
-
-def prose(text: str) -> str:
-    return _BLOCK.sub("", text)
 
 
 def anchors(text: str) -> set[str]:
@@ -94,9 +85,28 @@ def test_python_examples_compile_and_sessions_show_what_really_comes_out(page: P
     text = page.read_text(encoding="utf-8")
     for _, body in blocks(text, "python"):
         compile(body, page.name, "exec")
-    for _, body in blocks(text, "pycon"):
+    for _, body in blocks(text, "pycon") if page not in GUIDES else ():  # those need what stands before them
         session = doctest.DocTestParser().get_doctest(body, {}, page.name, str(page), 0)
         assert doctest.DocTestRunner().run(session).failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_picture_says_in_words_what_it_shows(page: Path) -> None:
+    pictures = re.findall(r"!\[([^]]*)\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8")))
+    for words, target in pictures:
+        assert len(words.split()) > 3, f"{page.name}: {target}"
+
+
+def test_the_picture_drawn_by_hand_can_be_read_and_told_in_any_theme() -> None:
+    picture = ET.parse(ROOT / "docs" / "images" / "how_it_works.svg").getroot()
+    svg = "{http://www.w3.org/2000/svg}"
+    assert picture.get("role") == "img" and picture.get("aria-labelledby") == "title desc"
+    assert [picture.find(f"{svg}{part}").text for part in ("title", "desc")] != [None, None]  # type: ignore[union-attr]
+    assert "@media (prefers-color-scheme: dark)" in (picture.findtext(f"{svg}style") or "")
+    # What is behind everything: a page that shows through would be of somebody else's colour.
+    width, height = (picture.get("viewBox") or "").split()[2:]
+    page = picture.find(f"{svg}rect")
+    assert page is not None and (page.get("class"), page.get("width"), page.get("height")) == ("page", width, height)
 
 
 def test_the_floors_are_those_of_the_import_contract() -> None:
@@ -112,8 +122,21 @@ def test_modules_and_files_that_are_named_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in set(re.findall(r"`(genlink(?:\.\w+)+)", text)):
         pkgutil.resolve_name(name)  # raises if there is no such module, or nothing of that name in it
-    for path in set(re.findall(r"`((?:configs|scripts)/[\w/]+\.\w+)", text)):
+    for path in set(re.findall(r"\b((?:configs|scripts)/[\w/]+\.\w+)", text)):
         assert (ROOT / path).is_file(), f"{page.name}: {path}"
+
+
+def test_the_readme_says_where_every_package_is() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [tree] = [body for _, body in blocks(readme, "text") if body.startswith("genlink/\n")]
+    packages = {path.parent.name for path in (ROOT / "genlink").glob("*/__init__.py")}
+    assert set(re.findall(r"(\w+)/  ", tree.split("\nconfigs/")[0])) == packages
+
+
+def test_the_habits_are_as_many_as_the_page_says() -> None:
+    numbers = re.findall(r"^\| (\d+) \|", text_of("habits"), re.MULTILINE)
+    assert text_of("habits").count("Twenty-five habits") == 1
+    assert numbers == [str(i) for i in range(1, 26)]
 
 
 def test_words_of_the_glossary_exist_in_the_code() -> None:
@@ -199,6 +222,7 @@ KB_EXAMPLES: dict[str, tuple[str, list[tuple[str, tuple[str, ...], tuple[str, ..
 FEVER = ("Silver fever", (frozenset({"D900001"}),))
 PREFIXED = ("Silver fever", (frozenset({"MESH:D900001"}),))
 BOTH = ("Argyria and silver fever", (frozenset({"D900002"}), frozenset({"D900001"})))
+UNLABELLED = ("Silver fever", None)
 CORPUS_EXAMPLES = {
     "corpus.pubtator": ("pubtator", [FEVER, BOTH]),
     "corpus.xml": ("bioc-xml", [FEVER]),
@@ -208,6 +232,11 @@ CORPUS_EXAMPLES = {
     "phrases.txt": ("phrases", [("hot and shiny all over", (frozenset({"900100"}),))]),
     "corpus.jsonl": ("jsonl", [FEVER]),
     "entities.jsonl": ("jsonl", [PREFIXED]),
+    "spacy.json": ("spacy", [("Silver fever", (frozenset({"D900001"}),))]),
+    "offsets.json": ("spacy", [UNLABELLED]),
+    "tokens.conll": ("bio", [PREFIXED]),
+    "note.txt": ("text", [UNLABELLED]),
+    "notes.txt": ("lines", [UNLABELLED]),
 }
 
 
@@ -244,8 +273,9 @@ def test_knowledge_base_examples_are_read_as_the_page_says(name: str, examples: 
 @pytest.mark.parametrize("name", CORPUS_EXAMPLES)
 def test_corpus_examples_are_read_as_the_page_says(name: str, examples: Path) -> None:
     format, expected = CORPUS_EXAMPLES[name]
-    assert corpora.sniff_format(examples / name) == format
-    [document] = load_corpus(examples / name)
+    # Nothing tells whether each line of a text is a document.
+    assert corpora.sniff_format(examples / name) == ("text" if format == "lines" else format)
+    [document] = load_corpus(examples / name, format)
     assert [(mention.text, mention.gold) for mention in document.mentions] == expected
     assert not corpora.offset_problems(document)
 

@@ -335,3 +335,22 @@ def test_errors_are_drawn_to_be_read_and_their_classes_counted(tmp_path: Path) -
     assert "is not UTF-8" in count().stderr
     again = run("count_errors.py", "draw", predictions, table)
     assert again.returncode == 1 and "is there already" in again.stderr
+
+
+def test_a_server_is_soaked_by_a_few_clients_for_a_moment(dictionaries: Path, tmp_path: Path) -> None:
+    path = tmp_path / "soak.json"
+    done = run(*("soak_server.py", path, "exact", "--kb", dictionaries / "a.txt"), *("--clients", 4, "--seconds", 2))
+    assert done.returncode == 0, done.stderr
+    result = read_result(path)
+    assert result["settings"]["errors"] == {}
+    rows = {row: {name: cell["value"] for name, cell in cells.items()} for row, cells in result["metrics"].items()}
+    kinds = [row for row in rows if row not in ("all", "memory")]
+    past = rows.pop("past its limits")
+    kinds.remove("past its limits")
+    assert rows["all"]["requests"] == sum(rows[kind]["requests"] for kind in kinds) > 0
+    assert result["n"] == rows["all"]["requests"] + past["requests"]
+    assert past["requests"] == result["settings"]["clients_past_its_limits"]
+    assert past.get("status_200", 0) + past.get("status_503", 0) + past.get("status_504", 0) == past["requests"]
+    assert rows["marked"]["status_200"] == rows["marked"]["requests"] > 0
+    assert 0 < rows["all"]["median_ms"] <= rows["all"]["p99_ms"] <= rows["all"]["longest_ms"]
+    assert 0 < rows["memory"]["first_mb"] <= rows["memory"]["most_mb"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genlink.cli import benchmark, calibrate, corpus, embed, evaluate, harvest, kb, link, train, union
+from genlink.cli import benchmark, calibrate, corpus, embed, evaluate, harvest, info, kb, link, serve, train, union
 from genlink.errors import GenLinkError
 
 __all__ = ["app", "main"]
@@ -34,6 +34,9 @@ app.add_typer(corpus.app, name="corpus")
 app.command()(train.train)
 app.command()(harvest.harvest)
 app.command()(link.link)
+app.command()(info.info)
+app.command()(serve.explain)
+app.command()(serve.serve)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.score)
 app.command()(evaluate.compare)

@@ -26,7 +26,9 @@ Corpus = Annotated[Path, typer.Argument(help="A corpus file, or a BioSyn directo
 Format = Annotated[
     str,
     typer.Option(
-        help="Its format: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, or auto: by its first line."
+        help="Its format: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, spacy (texts and "
+        "offsets), bio (tagged tokens), text, "
+        "lines (a text on each line), or auto: by its first line."
     ),
 ]
 Encoding = Annotated[

@@ -46,5 +46,7 @@ def embed(
     from genlink.linkers.dense_opening import vectors_of
 
     texts = text if text is not None else [line for _, line in read_lines(locate(file or "")) if line.strip()]
+    if not all(given.strip() for given in texts):
+        raise UsageError("--text is empty: give a mention.")
     for record in vectors_of(place, texts, load_kb(locate(kb)) if kb else None):
         print(json.dumps(record, ensure_ascii=False))

@@ -84,6 +84,9 @@ def build(
     term_type: Annotated[list[str] | None, typer.Option(help="UMLS: term type (TTY), repeatable.")] = None,
     semantic_type: Annotated[list[str] | None, typer.Option(help="UMLS: semantic type (TUI), repeatable.")] = None,
     suppressed: Annotated[bool, typer.Option("--suppressed", help="UMLS: with suppressed names.")] = False,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the names, to be kept with them (`genlink info` shows it).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compile sources into one knowledge base, and print what was kept and dropped.
@@ -96,7 +99,8 @@ def build(
       genlink kb build drugs.csv --id-column code --name-column label --synonym-column aka --output kb/drugs
     """
     from genlink.kb import KnowledgeBase
-    from genlink.kb.readers import read_concepts
+    from genlink.kb.provenance import Provenance
+    from genlink.kb.readers import read_concepts, sniff
     from genlink.kb.store import is_saved
     from genlink.text import Normalisation
 
@@ -112,8 +116,17 @@ def build(
     )
     umls = _umls_filter(language, source, term_type, semantic_type, suppressed)
 
+    places = [locate(path) for path in sources]
+    provenance: list[Provenance] = []
+    for path in places:
+        if format == "auto" and is_saved(path):
+            provenance += KnowledgeBase.open(path).provenance
+        else:
+            kind = format if format != "auto" else "table" if table is not None else sniff(path, encoding or "utf-8")
+            provenance.append(Provenance(path.name, kind, licence))
+
     def concepts() -> Iterator[Concept]:
-        for path in map(locate, sources):
+        for path in places:
             if format == "auto" and is_saved(path):
                 yield from KnowledgeBase.open(path)
             else:
@@ -125,6 +138,7 @@ def build(
         normalisation=Normalisation(unicode=unicode, case=case, punctuation=punctuation),
         max_name_length=max_name_length,
         on_duplicate="merge" if duplicates is OnDuplicate.MERGE else "error",
+        provenance=provenance,
     )
     if tokenizer is not None:
         kb = _without_unspellable(kb, locate(tokenizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ from genlink.errors import UsageError
 
 if TYPE_CHECKING:
     from genlink.config import EncoderConfig, TrainConfig
+    from genlink.schema import Document
 
 __all__ = [
     "MODEL_HELP",
@@ -32,6 +34,7 @@ __all__ = [
     "Resume",
     "Search",
     "SystemName",
+    "document_of_text",
     "read_recipe",
 ]
 
@@ -42,7 +45,9 @@ Dictionary = Annotated[
 Format = Annotated[
     str,
     typer.Option(
-        "--format", help="Format of the corpus: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, or auto."
+        "--format",
+        help="Format of the corpus: pubtator, bioc-xml, bioc-json, bigbio, biosyn, phrases, jsonl, "
+        "spacy (texts and offsets), bio (tagged tokens), text, lines (a text on each line), or auto.",
     ),
 ]
 Encoding = Annotated[
@@ -74,7 +79,10 @@ Index = Annotated[
     Literal["blocks", "faiss"] | None,
     typer.Option(help="How a dense linker compares vectors, both exact; the extra faiss takes all into memory."),
 ]
-MODEL_HELP = "exact, tfidf, minilm, a model directory, or the name of a published SapBERT or BioSyn."
+MODEL_HELP = (
+    "default (which comes with GenLink), exact, tfidf, minilm, a model directory, or the name of a published SapBERT "
+    "or BioSyn."
+)
 
 SystemName = Annotated[str | None, typer.Option("--name", help="What to call the system in tables.")]
 Order = Annotated[int, typer.Option(help="Place of the system in tables.")]
@@ -99,3 +107,12 @@ def read_recipe(
         raise UsageError("--resume goes on with a run and --overwrite deletes it: give one of them.")
     config = read(recipe, changes or ())
     return config if output is None else config.model_copy(update={"output": output})
+
+
+def document_of_text(text: str) -> Document:
+    """The document of ``--text``. Raises UsageError where its brackets mark nothing."""
+    from genlink.corpora.marked import marked_document
+
+    if re.search(r"\[\[\s*\]\]", text):
+        raise UsageError("--text marks a mention that is empty: put a name between the brackets.")
+    return marked_document(text)

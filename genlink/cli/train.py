@@ -52,6 +52,8 @@ def train(
 
         run = run_stage(config, resume=resume, overwrite=overwrite, max_steps=max_steps, result=result)
     best = "" if run.best is None else f", best dev Acc@1 {run.best:.4f} at step {run.best_step}"
+    if best and config.dev and config.dev.keep == "last":
+        best += ", but the last step is kept"
     if PartialState().is_main_process:
         print(f"{config.output}/model: {run.step} steps in {run.seconds / 60:.1f} minutes{best}", file=sys.stderr)
 

@@ -56,6 +56,34 @@ class PredictionRecord:
         """The gold concepts, one set for each of ``parts``."""
         return self.gold_concepts or (frozenset(),)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The record in plain values, as a line of a predictions file has it."""
+        return {
+            "document_id": self.document_id,
+            "mention_id": self.mention_id,
+            "part": self.part,
+            "text": self.text,
+            "surface": self.surface,
+            "spans": [list(span) for span in self.spans],
+            "type": self.type,
+            "gold": None if self.gold is None else [sorted(ids) for ids in self.gold],
+            "gold_concepts": [sorted(ids) for ids in self.gold_concepts],
+            "candidates": [
+                {
+                    "concept_id": candidate.concept_id,
+                    "concept_name": candidate.concept_name,
+                    "name": candidate.name,
+                    "score": candidate.score,
+                    "rank": candidate.rank,
+                    "ambiguous": candidate.ambiguous,
+                    "probability": candidate.probability,
+                }
+                for candidate in self.candidates
+            ],
+            "exact": self.exact,
+            "is_nil": self.is_nil,
+        }
+
 
 def to_record(prediction: Prediction, kb: KnowledgeBase) -> PredictionRecord:
     """The record of a prediction: its gold ids are resolved in ``kb`` here, and nowhere later."""
@@ -84,7 +112,7 @@ def write_predictions(path: str | Path, records: Iterable[PredictionRecord]) -> 
     """Write a predictions file, atomically; the format is described in docs/formats.md."""
     with atomic_file(path) as f:
         for record in records:
-            f.write(json.dumps(_to_json(record), ensure_ascii=False) + "\n")
+            f.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
 
 
 def read_predictions(path: str | Path) -> list[PredictionRecord]:
@@ -100,34 +128,6 @@ def read_predictions(path: str | Path) -> list[PredictionRecord]:
     if not records:
         raise DataError(f"{path}: holds no predictions.")
     return records
-
-
-def _to_json(record: PredictionRecord) -> dict[str, Any]:
-    return {
-        "document_id": record.document_id,
-        "mention_id": record.mention_id,
-        "part": record.part,
-        "text": record.text,
-        "surface": record.surface,
-        "spans": record.spans,
-        "type": record.type,
-        "gold": None if record.gold is None else [sorted(ids) for ids in record.gold],
-        "gold_concepts": [sorted(ids) for ids in record.gold_concepts],
-        "candidates": [
-            {
-                "concept_id": candidate.concept_id,
-                "concept_name": candidate.concept_name,
-                "name": candidate.name,
-                "score": candidate.score,
-                "rank": candidate.rank,
-                "ambiguous": candidate.ambiguous,
-                "probability": candidate.probability,
-            }
-            for candidate in record.candidates
-        ],
-        "exact": record.exact,
-        "is_nil": record.is_nil,
-    }
 
 
 def _from_json(value: Mapping[str, Any]) -> PredictionRecord:

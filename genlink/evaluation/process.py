@@ -24,8 +24,10 @@ __all__ = [
     "in_fresh_process",
     "is_proc",
     "peak",
+    "peak_in",
     "require_proc",
     "resident",
+    "resident_of",
 ]
 
 MB = 1_000_000
@@ -69,6 +71,11 @@ def resident() -> tuple[int, int]:
     return _proc("self/smaps_rollup", "Rss"), _proc("self/smaps_rollup", "Anonymous")
 
 
+def resident_of(process: int) -> int:
+    """The bytes of another process, named by its id, that are in memory."""
+    return _proc(f"{process}/smaps_rollup", "Rss")
+
+
 def growth(before: tuple[int, int] = (0, 0)) -> Cells:
     """What this process takes beyond what it took ``before``."""
     total, private = (now - then for now, then in zip(resident(), before, strict=True))
@@ -84,6 +91,11 @@ def peak() -> int:
     return _proc("self/status", "VmHWM")
 
 
+def peak_in(status: Path) -> int:
+    """The most bytes that a process had in memory, by a copy that it made of its /proc/self/status."""
+    return _field(status, "VmHWM")
+
+
 def forget_peak() -> None:
     """Let the peak begin anew with what is in memory now."""
     Path("/proc/self/clear_refs").write_text("5")
@@ -95,5 +107,9 @@ def available() -> int:
 
 
 def _proc(file: str, field: str) -> int:
-    lines = Path("/proc", file).read_text(encoding="utf-8").splitlines()
+    return _field(Path("/proc", file), field)
+
+
+def _field(file: Path, field: str) -> int:
+    lines = file.read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) << 10

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from genlink.errors import DataError
 
@@ -159,6 +158,8 @@ def _resampled(
 
     Not ``paired``, each is resampled by itself.
     """
+    from scipy import stats  # takes a second to import
+
     return stats.bootstrap(
         samples,
         statistic,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from genlink.errors import UsageError
 from genlink.metrics.bootstrap import Estimate, bootstrap_ratios
@@ -33,6 +32,8 @@ class PairedComparison:
 
 def mcnemar_p(only_first: int, only_second: int) -> float:
     """The exact two-sided McNemar test (McNemar 1947) from the mentions that just one system gets right."""
+    from scipy import stats  # takes a second to import
+
     discordant = only_first + only_second
     return float(stats.binomtest(only_second, discordant, 0.5).pvalue) if discordant else 1.0
 

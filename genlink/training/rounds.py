@@ -33,6 +33,7 @@ from genlink.data_paths import locate
 from genlink.errors import UsageError
 from genlink.files import atomic_file, read_json, write_json
 from genlink.kb import KnowledgeBase
+from genlink.linkers.bart import load_bart
 from genlink.linkers.generative import GenerativeLinker
 from genlink.training.lists import HarvestReview, check_learnable, learnable, review_harvest
 from genlink.training.loop import Run, announce, train
@@ -96,9 +97,9 @@ def prepare_rounds(
     searched, harvest = prepare_source(config, linker, names, accelerator, fold_weights)
     reference = None
     if preference.reference is not None:
-        other = GenerativeLinker.load(locate(preference.reference))
-        check_kin(other, linker, preference.reference)
-        reference = other.model
+        directory = locate(preference.reference)
+        check_kin(GenerativeLinker.load(directory), linker, preference.reference)
+        reference, _ = load_bart(str(directory), download=False)  # which has a forward pass, as learning needs it
     elif preference.loss == "dpo" and not preference.refresh_reference:
         reference = copy.deepcopy(linker.model)
     return PreferenceStage(config, preference, linker, searched, harvest, reference, accelerator, max_steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,12 @@ def test_a_dry_run_goes_where_it_is_told_to(recipe_file, train_here, tmp_path):
     assert "holds an earlier run" in train_here(recipe, *dry, code=2)
     assert "give one of them" in train_here(recipe, *dry, "--resume", "--overwrite", code=2)
     train_here(recipe, *dry, "--overwrite", "--max-steps", 1)
+
+
+@pytest.mark.parametrize(("keep", "said"), [("best", ""), ("last", ", but the last step is kept")])
+def test_what_is_kept_is_said(recipe_file, train_here, keep, said):
+    ended = train_here(recipe_file("run", 0.0), "--max-steps", 3, "--set", f"dev.keep={keep}").splitlines()[-1]
+    assert re.fullmatch(rf".*run/model: 3 steps in .* minutes, best dev Acc@1 [\d.]+ at step [03]{said}", ended), ended
 
 
 def launch(configuration: str, *recipes: Path) -> None:
