@@ -49,6 +49,8 @@ class Row(Strict):
     """The stages that make a model, each of which starts from the model of the one before."""
     start: str | None = None
     """The row whose model, of the same seed, the first stage starts from; ``before`` is the row in that key."""
+    options: list[str] = Field([])
+    """Options of ``genlink evaluate`` besides those that the corpus gives, as words."""
     before: str | None = None
     """The row that this one is compared with."""
     corpora: list[str] = Field([])

@@ -24,6 +24,7 @@ from genlink.cli.options import (
     Precision,
     Ranks,
     Search,
+    Spelling,
     SystemName,
 )
 from genlink.data_paths import display, locate
@@ -63,6 +64,7 @@ def evaluate(
     k: Ranks = 10,
     search: Search = None,
     beams: Beams = None,
+    spelling: Spelling = None,
     batch_size: BatchSize = None,
     device: Device = None,
     precision: Precision = None,
@@ -114,6 +116,7 @@ def evaluate(
         load_merged(kb) if kb else None,
         search=search,
         beams=beams,
+        spelling=spelling,
         batch_size=batch_size,
         device=device,
         precision=precision,

@@ -33,6 +33,7 @@ __all__ = [
     "Recipe",
     "Resume",
     "Search",
+    "Spelling",
     "SystemName",
     "document_of_text",
     "read_recipe",
@@ -60,6 +61,12 @@ Search = Annotated[
     typer.Option(help="beam, or exact: concepts by their best names, proven, with a cap; as saved if left out."),
 ]
 Beams = Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")]
+Spelling = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Nats that a name loses for another spelling than the mention's; the model's own if left out."
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")]
 Precision = Annotated[

@@ -191,6 +191,7 @@ class SearchConfig(Strict):
     beams: int = Field(5, ge=1)
     cap: int = Field(600, ge=1)
     concept_score: Literal["best", "sum"] = "best"
+    spelling: float = Field(0.0, ge=0)
     batch_size: int = Field(32, ge=1)
 
 

@@ -44,6 +44,7 @@ from genlink.linkers.model_directory import (
 )
 from genlink.linkers.restriction import Restriction
 from genlink.linkers.search_settings import SearchSettings, passes_cost_most
+from genlink.linkers.spelling import score_spelling
 from genlink.preprocessing import Preprocessing
 from genlink.schema import Mention, Prediction
 from genlink.templates import Template
@@ -59,7 +60,7 @@ class GenerativeLinker:
     probability among is the model's ``normaliser``, a consequence of its training: ``full``, the whole vocabulary;
     ``active``, the tokens that the dictionary uses; ``trie``, what may follow in the dictionary, so that the
     probabilities of all names sum to one. A concept's score is that of its best name, unless the search settings say
-    otherwise. Candidates are distinct concepts.
+    otherwise; they may also take something off for another spelling. Candidates are distinct concepts.
     """
 
     def __init__(
@@ -284,9 +285,10 @@ class GenerativeLinker:
     ) -> Prediction:
         """The prediction that a result of ``find``, with the same arguments, comes to."""
         part = within.concepts if within else None
-        if self.search.concept_score == "sum":
-            candidates = rank_by_sum(self.kb, [(h.name, h.score) for h in result.names], k, part)
-            return Prediction(mention, candidates)
+        if self.search.concept_score == "sum" or self.search.spelling:
+            rank = rank_by_sum if self.search.concept_score == "sum" else rank_names
+            scored = score_spelling(self.kb, mention.surface, result.names, self.search.spelling)
+            return Prediction(mention, rank(self.kb, scored, k, part))
         candidates = rank_names(self.kb, [(h.name, h.score) for h in result.hypotheses], k, part)
         return Prediction(mention, candidates, exact=result.exact)
 

@@ -77,6 +77,7 @@ def open_linker(
     *,
     search: SearchKind | None = None,
     beams: int | None = None,
+    spelling: float | None = None,
     batch_size: int | None = None,
     device: str | None = None,
     precision: Precision | VectorPrecision | None = None,
@@ -89,8 +90,9 @@ def open_linker(
     linker over ``kb``, one with any encoder, ``minilm`` (the extra of this name) or the name of a published SapBERT or
     BioSyn.
 
-    ``search``, ``beams``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are settings of a model;
-    None leaves them as saved, but that ``exact``, which ranks names, takes the best name for the score of a concept. A
+    ``search``, ``beams``, ``spelling``, ``batch_size``, ``device`` (a GPU if there is one) and ``precision`` are
+    settings of a model; None leaves them as saved, but that ``exact``, which ranks names by their probability, goes
+    without sums over the names of a concept and without spelling. A
     dense linker has no search and no beams; its ``precision`` is that of the vectors of the names (fp32 if None), which
     are kept in ``cache`` and compared by ``index``.
 
@@ -100,21 +102,25 @@ def open_linker(
     if model in LEXICAL:
         if kb is None:
             raise UsageError(f"`{model}` looks names up in a knowledge base: give one with --kb.")
-        if any(setting is not None for setting in (search, beams, batch_size, device, precision, index, cache)):
+        given = (search, beams, spelling, batch_size, device, precision, index, cache)
+        if any(setting is not None for setting in given):
             raise UsageError(
-                f"`{model}` is no model: search, beams, batch size, device, precision, index and cache are settings of "
-                "models."
+                f"`{model}` is no model: search, beams, spelling, batch size, device, precision, index and cache are "
+                "settings of models."
             )
         return ExactLinker(kb) if model == "exact" else TfidfLinker(kb)
     if has_manifest(model, UNION_KIND):
-        if any(setting is not None for setting in (search, beams, precision, index)):
+        if any(setting is not None for setting in (search, beams, spelling, precision, index)):
             raise UsageError(
-                f"{model}: search, beams, precision and index are settings of one linker, and this is a union of two."
+                f"{model}: search, beams, spelling, precision and index are settings of one linker, and this is a "
+                "union of two."
             )
         return open_union(read_union(model), kb, batch_size=batch_size, device=device, cache=cache)
     if is_dense(model):
-        if search is not None or beams is not None:
-            raise UsageError(f"{model}: a dense linker compares all names, so it has no search and no beams to set.")
+        if search is not None or beams is not None or spelling is not None:
+            raise UsageError(
+                f"{model}: a dense linker compares all names, so it has no search and no beams to set, and no spelling."
+            )
         return _open_dense(
             model, kb, batch_size=batch_size, device=device, precision=precision, index=index, cache=cache
         )
@@ -134,12 +140,12 @@ def open_linker(
     if precision == "fp16" or index is not None or cache is not None:
         raise UsageError(f"{model}: a generative linker has no vectors: fp16, index and cache are for dense linkers.")
     linker = GenerativeLinker.load(model, kb=kb)
+    settings = linker.search.with_search(search or linker.search.search)
     settings = replace(
-        linker.search,
-        search=search or linker.search.search,
-        beams=beams or linker.search.beams,
-        batch_size=batch_size or linker.search.batch_size,
-        concept_score="best" if search == "exact" else linker.search.concept_score,
+        settings,
+        beams=beams or settings.beams,
+        spelling=settings.spelling if spelling is None else spelling,
+        batch_size=batch_size or settings.batch_size,
     )
     device = device or ("cuda" if torch.cuda.is_available() and precision != "int8" else "cpu")
     return _moved(linker.with_search(settings), device, lambda linker: linker.to(device, precision))

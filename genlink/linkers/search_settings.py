@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Literal, get_args
 
 from genlink.decoding import Beam, Exact, LazyBeam, Search
@@ -38,9 +39,11 @@ class SearchSettings:
     prefixes and goes on as a beam. ``beams``: prefixes kept at each
     step. ``batch_size``: mentions searched together. ``name_tokens``: names of more tokens, the end token included, are
     left out of the trie and reported. ``concept_score``: of the ``best`` name, or the ``sum`` of the probabilities of
-    the concept's names that were found.
+    the concept's names that were found. ``spelling``: so many nats are taken off the log-probability of a name that has
+    no trigram of the mention, and fewer the more alike the two are spelled (see ``spelling_similarity``); this orders
+    the names that a beam has found, and does not change which are found.
 
-    Raises UsageError for a number below 1 or an unknown word.
+    Raises UsageError for a number below 1 (``spelling``: below 0) or an unknown word.
     """
 
     beams: int = 5
@@ -49,26 +52,42 @@ class SearchSettings:
     search: SearchKind = "beam"
     cap: int = 600
     concept_score: ConceptScore = "best"
+    spelling: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             choices = {"search": get_args(SearchKind), "concept_score": get_args(ConceptScore)}.get(name)
-            if choices is None and value < 1:
+            if choices is None and name != "spelling" and value < 1:
                 raise UsageError(f"{name} is {value}, expected at least 1.")
             if choices is not None and value not in choices:
                 raise UsageError(f"{name} is {value!r}, expected one of {', '.join(choices)}.")
+        if not 0 <= self.spelling < inf:
+            raise UsageError(f"spelling is {self.spelling}, expected a number of at least 0.")
         if self.search == "exact" and self.concept_score == "sum":
             raise UsageError("an exact search ranks names, not sums of them: choose concept_score best or search beam.")
+        if self.search == "exact" and self.spelling:
+            raise UsageError(
+                "an exact search ranks names by their probability alone: leave spelling 0 or search by beam."
+            )
+
+    def with_search(self, search: SearchKind) -> SearchSettings:
+        """The same with another search; an exact one without what only a beam can do."""
+        if search != "exact":
+            return replace(self, search=search)
+        return replace(self, search=search, concept_score="best", spelling=0.0)
 
     def new_search(self, trie: NameTrie, k: int, name_concepts: NameConcepts, *, few_passes: bool) -> Search:
         """The search of a mention, with few passes or else with few rows (see ``passes_cost_most``).
 
         The first name of a beam is found best first, which extends fewer prefixes. Several names would be found one
         after the other, in more passes than it takes to go level by level. For the sum over the names of a concept the
-        beam goes on to its end, however few concepts are wanted, so that the sums do not depend on their number.
+        beam goes on to its end, however few concepts are wanted, so that the sums do not depend on their number. Where
+        spelling counts, as many names are found as there are beams, whichever of them will come first.
         """
         if self.concept_score == "sum":
             return Beam(trie, self.beams, trie.n_names + 1, name_concepts)
+        if self.spelling:
+            return Beam(trie, self.beams, max(k, self.beams), name_concepts)
         width = _WIDTH_FOR_FEW_PASSES if few_passes else _WIDTH_FOR_FEW_ROWS
         if self.search == "exact":
             return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=width)
@@ -80,4 +99,4 @@ class SearchSettings:
         """How many nodes to feed ahead of being asked about (see ``run_searches``)."""
         if not few_passes or self.search == "exact":  # whose cap is to bound the rows
             return 0
-        return _AHEAD_OF_ONE_NAME if k == 1 else _AHEAD_OF_SEVERAL
+        return _AHEAD_OF_ONE_NAME if k == 1 and not self.spelling else _AHEAD_OF_SEVERAL

@@ -71,9 +71,9 @@ class SearchTrace:
     """The search of one mention: what the model read, how it was searched, and the tree of what was met.
 
     ``source`` is what the encoder read and ``prefix`` what the decoder was given, special tokens left out. ``search``
-    is the kind, ``concept_score`` how names make the score of a concept, ``normaliser`` what a log-probability is
-    among; ``names`` counts those that could be found. ``exact``, ``status``, ``rows`` and ``passes`` are those of the
-    search's result.
+    is the kind, ``concept_score`` how names make the score of a concept, ``spelling`` what another spelling takes off,
+    ``normaliser`` what a log-probability is among; ``names`` counts those that could be found. ``exact``, ``status``,
+    ``rows`` and ``passes`` are those of the search's result.
     """
 
     source: str
@@ -81,6 +81,7 @@ class SearchTrace:
     search: str
     beams: int
     concept_score: str
+    spelling: float
     normaliser: str
     names: int
     exact: bool
@@ -128,6 +129,7 @@ def trace_search(
         search=linker.search.search,
         beams=linker.search.beams,
         concept_score=linker.search.concept_score,
+        spelling=linker.search.spelling,
         normaliser=linker.normaliser,
         names=trie.n_names,
         exact=result.exact,

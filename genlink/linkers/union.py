@@ -78,7 +78,7 @@ class UnionLinker:
         mentions = as_mentions(mentions, self.generator.preprocessing)
         if self.union.weight is None:
             found = self._retrieved(mentions, progress)
-            search = replace(self.generator.search, search="exact", concept_score="best")
+            search = self.generator.search.with_search("exact")
             within = self._restrictions([frozenset(similar) for similar, _ in found])
             return self.generator.with_search(search).link(mentions, k, within=within, progress=progress)
         pools = self.pools(mentions, progress=progress)
@@ -104,6 +104,7 @@ class UnionLinker:
             search,
             search="beam",
             concept_score="best",
+            spelling=0.0,
             beams=max([1, *(part.trie.n_names for part in parts)]),
             batch_size=max(1, search.batch_size // _SHARE_OF_BATCH),
         )

@@ -56,11 +56,14 @@ def render_trace(trace: SearchTrace) -> str:
     if trace.status == "capped":
         proof = "The proof was given up at the cap, and the search went on as a beam."
     how = "an exact search" if trace.search == "exact" else f"a beam search, {trace.beams} wide"
+    score = "its best name" if trace.concept_score == "best" else "the sum of its names"
+    if trace.spelling:
+        score += f", less up to {trace.spelling:g} nats for another spelling than the mention's"
     facts = [
         ("The encoder read", f"<q>{escape(trace.source)}</q>"),
         ("The decoder was given", f"<q>{escape(trace.prefix)}</q>" if trace.prefix else "nothing"),
         ("The search", escape(f"{how}, among {trace.names:,} names. {proof}")),
-        ("A concept scores as", "its best name" if trace.concept_score == "best" else "the sum of its names"),
+        ("A concept scores as", escape(score)),
         ("Its cost", f"{_count(trace.rows, 'token')} fed to the decoder in {_count(trace.passes, 'pass', 'passes')}"),
         ("Shares are of", _WHOLES[trace.normaliser]),
     ]

@@ -268,6 +268,7 @@ def test_of_an_overlay_that_adds_no_key_the_trie_is_the_same(linker, small_kb) -
         ({"concept_score": "mean"}, "expected one of best, sum"),
         ({"cap": 0}, "cap is 0"),
         ({"search": "exact", "concept_score": "sum"}, "ranks names, not sums"),
+        ({"search": "exact", "spelling": 1.0}, "by their probability alone"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message) -> None:

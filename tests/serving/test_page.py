@@ -230,7 +230,7 @@ def test_a_tree_says_the_share_the_rank_and_what_was_not_followed() -> None:
     passed = TraceNode(" x<y", math.log(0.3), math.log(0.15), False)
     fork = TraceNode("acute", math.log(0.5), math.log(0.5), True, None, (name, passed), 7, math.log(0.05), 0.1)
     root = TraceNode("", 0.0, 0.0, True, None, (fork,), 0, None, 0.5)
-    trace = SearchTrace("read", "gout is", "beam", 5, "best", "full", 1234, False, "complete", 1, 2, root)
+    trace = SearchTrace("read", "gout is", "beam", 5, "best", 0.0, "full", 1234, False, "complete", 1, 2, root)
     said = Elements(render_trace(trace)).text
     for expected in (
         "start 100.0 % acute 50.0 %",
