@@ -23,6 +23,7 @@ from genlink.config import read_recipe
 from genlink.default import default_model
 from genlink.errors import DataError, ModelError, UsageError
 from genlink.kb import KnowledgeBase, load_kb
+from genlink.linkers.calibration import Calibration
 from genlink.linkers.generative import GenerativeLinker
 from genlink.schema import Concept, Mention
 
@@ -58,8 +59,9 @@ def bundle(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def pack(place: Path, output: Path) -> None:
+def pack(place: Path, output: Path, *more: object) -> None:
     given = [
+        *more,
         "--sources",
         place / "sources.yaml",
         "--results",
@@ -103,6 +105,20 @@ def test_it_is_unpacked_once_and_again_when_the_bundle_is_another(bundle: Path, 
 def test_the_same_model_and_names_are_packed_to_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     pack(tmp_path, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+
+
+def test_how_it_searches_and_what_makes_its_scores_probabilities_is_packed_with_it(
+    bundle: Path, genlink: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    for threshold in (0.0, 1.0):
+        Calibration(1.0, -50.0, ranks=5, nil_threshold=threshold).save(tmp_path / "fitted.json")
+        pack(tmp_path, bundle, "--spelling", 4, "--calibration", tmp_path / "fitted.json")
+        assert GenerativeLinker.load(default_model()).search.spelling == 4
+        code, out, err = genlink("link", "--text", "[[gout]]")
+        assert code == 0 and "probability" in out, err
+        assert ("NIL" in out) == bool(threshold)
+    code, out, err = genlink("link", "--kb", str(tmp_path / "names.txt"), "--text", "[[gout]]")
+    assert code == 0 and "NIL" not in out, err
 
 
 def test_a_bundle_larger_than_promised_is_not_made(

@@ -106,7 +106,7 @@ def _lines(
     yield "- It answers with concepts of its own names alone; what is missing there it cannot find."
     yield "- It finds no mentions but the dictionary's own spellings: bring those of a tagger for recall."
     if facts["calibrated"]:
-        yield "- Its calibration was fitted to one corpus; on other text its probabilities may be wrong."
+        yield "- Its calibration was fitted to corpora: on other text, or over other names, probabilities may be wrong."
     else:
         yield "- Scores are no probabilities, and it never answers NIL, unless it is given a calibration."
     yield "- It is made for research. Have a person check what decisions about patients rest on."

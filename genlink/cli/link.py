@@ -15,6 +15,7 @@ from genlink.cli.options import (
     BatchSize,
     Beams,
     Cache,
+    Calibrated,
     Device,
     Dictionary,
     Encoding,
@@ -87,10 +88,7 @@ def link(
         ),
     ] = None,
     k: Ranks = 5,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help="Written by `genlink calibrate --output`: answers get a probability, and may be NIL."),
-    ] = None,
+    calibration: Calibrated = None,
     concept_types: Annotated[
         list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
     ] = None,
@@ -114,7 +112,7 @@ def link(
 ) -> None:
     """Link the mentions of a text, a corpus or a table to the concepts of a knowledge base.
 
-    With --calibration each candidate has a probability, over lists of as many ranks as the calibration was fitted on;
+    With a calibration each candidate has a probability, over lists of as many ranks as the calibration was fitted on;
     --k cuts these lists and cannot lengthen them. An answer that is too improbable is NIL: not in the knowledge base.
 
     A file is read in pieces and linked in parts, which lie in OUTPUT.parts until it is done. What is interrupted goes
@@ -141,7 +139,7 @@ def link(
     from genlink.cli.screen import print_predictions
     from genlink.corpora import survey
     from genlink.kb import load_kb
-    from genlink.linkers.calibration import Calibration
+    from genlink.linkers.calibration import Calibration, own_calibration
     from genlink.linkers.opening import LEXICAL, open_linker, place_of
     from genlink.preprocessing import FinderRules, NameFinder, Preprocessing
 
@@ -170,7 +168,8 @@ def link(
     share = share_of_this_process()
     if share.count > 1 and (output is None or corpus is None or is_streamed):
         raise UsageError("several processes share a file and write an --output: give both.")
-    calibrated = Calibration.read(locate(calibration)) if calibration else None
+    fitted = locate(calibration) if calibration else own_calibration(place_of(model)) if kb is None else None
+    calibrated = Calibration.read(fitted) if fitted else None
     with tempfile.TemporaryDirectory(prefix="genlink-link-") as folder:
         if text is not None or corpus is None:
             source = text_source(document_of_text(text or ""))
@@ -202,7 +201,7 @@ def link(
         steps = Preprocessing(abbreviations=abbreviations, composites=composites)
         job = Job(source, linker, k, calibrated, NameFinder(linker.kb, rules) if is_found else None, steps)
         keeps = output if source.path is not None and not is_streamed else None
-        facts = facts_of(job, model, locate(calibration) if calibration else None) if keeps and share.is_first else {}
+        facts = facts_of(job, model, fitted) if keeps and share.is_first else {}
         parts = Parts(parts_of(keeps) if keeps else Path(folder) / "parts")
         if sys.stderr.isatty():
             linker.link([], progress=True)  # a dense linker embeds its names before the first mention

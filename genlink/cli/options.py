@@ -19,6 +19,7 @@ __all__ = [
     "BatchSize",
     "Beams",
     "Cache",
+    "Calibrated",
     "Changes",
     "Device",
     "Dictionary",
@@ -68,6 +69,14 @@ Spelling = Annotated[
     ),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Mentions searched together.")]
+Calibrated = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        help="Written by `genlink calibrate --output`: answers get a probability or are NIL. Left out, the model's own "
+        "is used, if it has one and no --kb is given.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")]
 Precision = Annotated[
     Literal["fp32", "bf16", "fp16", "int8"] | None,

@@ -14,6 +14,7 @@ from genlink.cli.options import (
     BatchSize,
     Beams,
     Cache,
+    Calibrated,
     Device,
     Dictionary,
     Index,
@@ -26,15 +27,6 @@ from genlink.default import DEFAULT
 from genlink.errors import UsageError
 
 __all__ = ["explain", "serve"]
-
-Calibrated = Annotated[
-    Path | None,
-    typer.Option(
-        "--calibration",
-        help="Written by `genlink calibrate --output`: answers get a probability or are NIL. Left out, the model's own "
-        "is used, if it has one and no --kb is given.",
-    ),
-]
 
 
 def serve(

@@ -29,9 +29,12 @@ from genlink.files import read_json, write_json
 from genlink.linkers.base import Linker
 from genlink.schema import Candidate, Mention, Prediction
 
-__all__ = ["Calibration", "FittedOn", "link_calibrated", "rank_scores"]
+__all__ = ["BUNDLED_CALIBRATION", "Calibration", "FittedOn", "link_calibrated", "own_calibration", "rank_scores"]
 
 KIND, FORMAT_VERSION = "calibration", 1
+
+BUNDLED_CALIBRATION = "calibration.json"
+"""The file of a model directory that its calibration lies in, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,12 @@ class Calibration:
             raise FormatError(path, f"no {error} field.", advice="Fit it again with `genlink calibrate`.") from None
         except (TypeError, ValueError, OverflowError) as error:
             raise FormatError(path, f"{error}.", advice="Fit it again with `genlink calibrate`.") from None
+
+
+def own_calibration(place: str | Path) -> Path | None:
+    """The calibration that lies in a model directory; None where there is none, or no directory."""
+    own = Path(place) / BUNDLED_CALIBRATION
+    return own if isinstance(place, Path) and own.is_file() else None
 
 
 def link_calibrated(

@@ -15,7 +15,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.evaluation import to_record
 from genlink.files import atomic_directory, has_manifest, require_replaceable, sha256
 from genlink.kb import KnowledgeBase, load_kb
-from genlink.linkers.calibration import Calibration, link_calibrated
+from genlink.linkers.calibration import BUNDLED_CALIBRATION, Calibration, link_calibrated, own_calibration
 from genlink.linkers.model_directory import DENSE_KIND, KIND, add_file, set_fact
 from genlink.linkers.opening import OpenedLinker, open_linker, place_of, systems_of
 from genlink.pipeline.linked import Input, Linked, as_documents
@@ -33,9 +33,6 @@ if TYPE_CHECKING:  # pandas is for those who have a frame, torch for those who a
     from genlink.pipeline.batches import BatchLinker
 
 __all__ = ["Opening", "Pipeline", "load"]
-
-BUNDLED_CALIBRATION = "calibration.json"
-"""The file of a model directory that its calibration lies in, if it has one."""
 
 
 def load(
@@ -101,9 +98,8 @@ class Opening:
         """See ``load``."""
         place = place_of(str(self.model))
         calibration = self.calibration
-        if calibration is None and self.kb is None and isinstance(place, Path):
-            own = place / BUNDLED_CALIBRATION
-            calibration = own if own.is_file() else None
+        if calibration is None and self.kb is None:
+            calibration = own_calibration(place)
         if isinstance(calibration, str | Path):
             calibration = Calibration.read(locate(calibration))
         linker = open_linker(
