@@ -111,6 +111,8 @@ class FinetuneConfig(Strict):
     """A mention that the corpus has n times counts n ** repetition times an epoch: 0 once, 1 as often as it occurs."""
     targets: int = Field(3, ge=1, le=3)
     """How many of the gold names most like the mention are generated."""
+    dictionaries: Literal["merged", "each"] = "merged"
+    """Where they are sought: in all of ``knowledge_base`` together, or in each of its dictionaries by itself."""
 
 
 class HarvestConfig(Strict):

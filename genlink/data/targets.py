@@ -18,7 +18,7 @@ from genlink.kb import KnowledgeBase
 from genlink.schema import Mention
 from genlink.text import normalise
 
-__all__ = ["LabelledMention", "MentionTargets", "nearest_gold_names", "nearest_keys"]
+__all__ = ["LabelledMention", "MentionTargets", "nearest_gold_names", "nearest_in_each", "nearest_keys"]
 
 # ANGEL trains on three targets a mention; the nearest is drawn most of the time.
 TARGET_SHARES = (0.7, 0.15, 0.15)
@@ -60,14 +60,36 @@ def nearest_gold_names(mentions: Sequence[Mention], kb: KnowledgeBase, top: int 
 
     A composite mention that was not split may generate any of its concepts.
     """
+    nearest = _nearest_keys_of_gold(mentions, kb, top)
+    return [LabelledMention(mention, keys) for mention, keys in zip(mentions, nearest, strict=True) if keys]
+
+
+def nearest_in_each(
+    mentions: Sequence[Mention], dictionaries: Sequence[KnowledgeBase], kb: KnowledgeBase, top: int = 3
+) -> list[LabelledMention]:
+    """The nearest gold names of each dictionary by itself, as keys of ``kb``, in which the dictionaries are merged.
+
+    Of the names of the merged dictionary, the nearest may be missing from the one that a mention is linked to later. A
+    mention comes once for each list of names that differs. The dictionaries are normalised like ``kb``.
+    """
+    found: list[list[tuple[int, ...]]] = [[] for _ in mentions]
+    for dictionary in dictionaries:
+        for lists, keys in zip(found, _nearest_keys_of_gold(mentions, dictionary, top), strict=True):
+            merged = tuple(key for i in keys if (key := kb.key_index(dictionary.key(i))) is not None)
+            if merged and merged not in lists:
+                lists.append(merged)
+    return [LabelledMention(mention, keys) for mention, lists in zip(mentions, found, strict=True) for keys in lists]
+
+
+def _nearest_keys_of_gold(mentions: Sequence[Mention], kb: KnowledgeBase, top: int) -> list[tuple[int, ...]]:
+    """Of the names of each mention's gold concepts, the keys of those spelled most like it; empty without any."""
     index = {kb.concept_id_at(i): i for i in range(len(kb))}
     golds: list[list[int]] = []
     for mention in mentions:
         resolved = {kb.resolve(concept_id) for concept_id in mention.gold_ids}
         concepts = sorted(index[concept_id] for concept_id in resolved if concept_id is not None)
         golds.append(sorted({key for concept in concepts for key in kb.concept_keys(concept)}))
-    nearest = nearest_keys([mention.surface for mention in mentions], golds, kb, top)
-    return [LabelledMention(mention, keys) for mention, keys in zip(mentions, nearest, strict=True) if keys]
+    return nearest_keys([mention.surface for mention in mentions], golds, kb, top)
 
 
 class MentionTargets:

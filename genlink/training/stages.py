@@ -15,12 +15,13 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from genlink.config import FinetuneConfig, TrainConfig
 from genlink.data.batches import BatchSource, FinetuneBatches, PretrainBatches
-from genlink.data.targets import MentionTargets, nearest_gold_names
+from genlink.data.targets import MentionTargets, nearest_gold_names, nearest_in_each
+from genlink.data_paths import locate
 from genlink.errors import CorpusError, DataError, UsageError
 from genlink.evaluation import training_names
 from genlink.files import has_manifest, read_json, sha256, write_json
 from genlink.kb import KnowledgeBase
-from genlink.kb.load import load_merged
+from genlink.kb.load import load_kb, load_merged
 from genlink.linkers.bart import set_dropout, set_gradient_checkpointing
 from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import KIND
@@ -242,15 +243,19 @@ def _batches(
     assert config.corpus is not None  # the recipe of this stage has it
     settings = config.finetune or FinetuneConfig()
     mentions = training_mentions(config.corpus)
-    labelled = nearest_gold_names(mentions, linker.kb, settings.targets)
+    if settings.dictionaries == "each":
+        dictionaries = [load_kb(locate(path)) for path in config.knowledge_base]
+        labelled = nearest_in_each(mentions, dictionaries, linker.kb, settings.targets)
+    else:
+        labelled = nearest_gold_names(mentions, linker.kb, settings.targets)
     if not labelled:
         raise CorpusError(
             f"{', '.join(config.corpus.train)}: no mention has a gold concept in {', '.join(config.knowledge_base)}."
         )
-    if len(labelled) < len(mentions):
+    if (known := len({id(item.mention) for item in labelled})) < len(mentions):
         logger.warning(
             "%d of %d training mentions have no gold concept in the dictionary and are left out",
-            len(mentions) - len(labelled),
+            len(mentions) - known,
             len(mentions),
         )
     if config.pairs.training_names:
