@@ -1,6 +1,6 @@
 """Pack the default model: a trained model, the dictionary that it links to, and its card, as one file of the package.
 
-    python scripts/make_default.py runs/default/refine/model
+    python scripts/make_default.py runs/default/preference/model
 
 The names are those of ``configs/default/sources.yaml``. Weights are rounded to half precision, and the names are
 compiled and spelled, so that nothing is computed when it is unpacked. The card has the scores of the result files of

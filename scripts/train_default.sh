@@ -7,7 +7,7 @@
 set -eu
 spelling=4
 runs=runs/default
-for recipe in small/open/pretrain default/finetune default/refine; do
+for recipe in small/open/pretrain default/finetune default/refine default/preference; do
     genlink train "configs/$recipe.yaml" --resume
 done
 python scripts/run_experiment.py configs/default/evaluate.yaml
@@ -17,5 +17,5 @@ for corpus in $fitted_on; do
 done > "$runs/dev.jsonl"
 genlink calibrate "$runs/dev.jsonl" --output "$runs/calibration.json" --name "default model" \
     --result results/calibration/default.json
-python scripts/make_default.py "$runs/refine/model" --spelling "$spelling" --calibration "$runs/calibration.json" \
+python scripts/make_default.py "$runs/preference/model" --spelling "$spelling" --calibration "$runs/calibration.json" \
     --results "$runs"/evaluate/*/default-model/*.json
