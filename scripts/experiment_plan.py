@@ -15,6 +15,9 @@ from genlink.strict import Strict, read_strict
 __all__ = ["Corpus", "Plan", "Row", "Stage", "read_plan"]
 
 
+_GIVEN = ("--kb", "--train", "--type", "--dictionary", "--preset", "--predictions", "--result")
+
+
 class Corpus(Strict):
     """The mentions that are linked, and what they are linked with."""
 
@@ -50,7 +53,7 @@ class Row(Strict):
     start: str | None = None
     """The row whose model, of the same seed, the first stage starts from; ``before`` is the row in that key."""
     options: list[str] = Field([])
-    """Options of ``genlink evaluate`` besides those that the corpus gives, as words."""
+    """Options of ``genlink evaluate`` besides those of the plan, as words; {corpus} and {seed} are filled in."""
     before: str | None = None
     """The row that this one is compared with."""
     corpora: list[str] = Field([])
@@ -78,6 +81,8 @@ class Row(Strict):
             raise ValueError(f"row `{self.name}`: give either system or train, not both and not neither")
         if self.start == "before" and self.before is None:
             raise ValueError(f"row `{self.name}`: starts from the row before, and names none: give before")
+        if taken := [word for word in self.options if word.split("=")[0] in _GIVEN]:
+            raise ValueError(f"row `{self.name}`: the plan itself gives {taken[0]}, leave it out of options")
         if self.start and not self.train:
             raise ValueError(f"row `{self.name}`: start is for the stages of train")
         once = [stage.once for stage in self.train]

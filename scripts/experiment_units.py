@@ -126,7 +126,8 @@ class Experiment:
         made = []
         for dictionary in DICTIONARIES:
             path = self._folder(row, corpus, seed) / f"{dictionary}.jsonl"
-            given = (*flat, *row.options, "--dictionary", dictionary, *presets)
+            options = [_fill(word, corpus, seed) for word in row.options]
+            given = (*flat, *options, "--dictionary", dictionary, *presets)
             words = ("evaluate", system, facts.corpus, *given)
             made.append(
                 self._made.setdefault(path, Evaluation(_label(corpus, row, seed, dictionary), path, words, needs))

@@ -17,7 +17,6 @@ import argparse
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a directory that genlink train wrote")
     parser.add_argument("--sources", default="configs/default/sources.yaml", help="what to link to, and terms")
-    parser.add_argument("--spelling", type=float, help="the setting of the search; the model's own if left out")
-    parser.add_argument("--calibration", type=Path, help="written by genlink calibrate, with the same --spelling")
+    parser.add_argument("--calibration", type=Path, help="written by genlink calibrate")
     parser.add_argument("--results", type=Path, nargs="*", default=[], help="result files of genlink evaluate")
     parser.add_argument("--output", type=Path, default=BUNDLE)
     given = parser.parse_args(arguments)
@@ -59,8 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = [read_result(path) for path in given.results]
     kb = build_dictionary(sources.dictionary)
     linker = GenerativeLinker.load(trained, kb=kb)
-    if given.spelling is not None:
-        linker = linker.with_search(replace(linker.search, spelling=given.spelling))
     linker.model.half()
     calibration = Calibration.read(given.calibration) if given.calibration else None
     with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from default_sources import DictionarySource, build_dictionary, read_sources
 from filelock import FileLock
 
-from genlink import default
+from genlink import default, load
 from genlink.bundle.hub import push
 from genlink.config import read_recipe
 from genlink.default import default_model
@@ -110,15 +111,19 @@ def test_the_same_model_and_names_are_packed_to_the_same_bytes(bundle: Path, tmp
 def test_how_it_searches_and_what_makes_its_scores_probabilities_is_packed_with_it(
     bundle: Path, genlink: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
+    saved = GenerativeLinker.load(tmp_path / "model")
+    saved.with_search(replace(saved.search, spelling=4.0)).save(tmp_path / "model")
     for threshold in (0.0, 1.0):
         Calibration(1.0, -50.0, ranks=5, nil_threshold=threshold).save(tmp_path / "fitted.json")
-        pack(tmp_path, bundle, "--spelling", 4, "--calibration", tmp_path / "fitted.json")
+        pack(tmp_path, bundle, "--calibration", tmp_path / "fitted.json")
         assert GenerativeLinker.load(default_model()).search.spelling == 4
         code, out, err = genlink("link", "--text", "[[gout]]")
         assert code == 0 and "probability" in out, err
         assert ("NIL" in out) == bool(threshold)
-    code, out, err = genlink("link", "--kb", str(tmp_path / "names.txt"), "--text", "[[gout]]")
-    assert code == 0 and "NIL" not in out, err
+    for changed in (["--kb", str(tmp_path / "names.txt")], ["--beams", "4"], ["--search", "exact"]):
+        code, out, err = genlink("link", *changed, "--text", "[[gout]]")
+        assert code == 0 and "NIL" not in out and "probability" not in out, err
+    assert load(beams=4).calibration is None and load().calibration is not None
 
 
 def test_a_bundle_larger_than_promised_is_not_made(

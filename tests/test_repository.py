@@ -30,7 +30,10 @@ from genlink.config.benchmark import read_benchmark
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(genlink.__path__, "genlink."))
-PLANS = [ROOT / "configs" / f"{name}.yaml" for name in ("small/angel", "small/encoders", "default/evaluate")]
+PLANS = [
+    ROOT / "configs" / f"{name}.yaml"
+    for name in ("small/angel", "small/encoders", "default/evaluate", "default/spelling")
+]
 BENCHMARKS = sorted((ROOT / "configs" / "small" / "benchmark").glob("*.yaml"))
 DEVICES = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 SOURCES = ROOT / "configs" / "default" / "sources.yaml"
@@ -44,7 +47,12 @@ def name_of(path: Path) -> str:
 
 
 def repository_files() -> list[Path]:
-    """The files that git tracks or would add; all that do not lie in a tool's folder where git has no say."""
+    """The files, links left out, of ``repository_paths``."""
+    return [path for path in repository_paths() if path.is_file() and not path.is_symlink()]
+
+
+def repository_paths() -> list[Path]:
+    """What git tracks or would add; all that does not lie in a tool's folder where git has no say."""
     git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listing = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -53,7 +61,11 @@ def repository_files() -> list[Path]:
         left_by_tools = re.compile(r"(^|/)(\.(?!ci/|git)[^/]+|__pycache__|[^/]+\.egg-info|build|dist|data|runs)/")
         paths = [path for path in ROOT.rglob("*") if not left_by_tools.search(name_of(path) + "/")]
         paths += (ROOT / "genlink" / "demo" / "data").iterdir()
-    return sorted(path for path in paths if path.is_file())
+    return sorted(path for path in paths if path.is_symlink() or path.is_file())
+
+
+def test_no_link_is_a_part_of_it() -> None:
+    assert [name_of(path) for path in repository_paths() if path.is_symlink()] == []  # it would lead nowhere elsewhere
 
 
 def text_files() -> Iterator[tuple[Path, str]]:

@@ -168,7 +168,8 @@ def link(
     share = share_of_this_process()
     if share.count > 1 and (output is None or corpus is None or is_streamed):
         raise UsageError("several processes share a file and write an --output: give both.")
-    fitted = locate(calibration) if calibration else own_calibration(place_of(model)) if kb is None else None
+    is_as_saved = not (kb or search or beams or concept_types or prefixes)
+    fitted = locate(calibration) if calibration else own_calibration(place_of(model)) if is_as_saved else None
     calibrated = Calibration.read(fitted) if fitted else None
     with tempfile.TemporaryDirectory(prefix="genlink-link-") as folder:
         if text is not None or corpus is None:

@@ -59,7 +59,9 @@ Ranks = Annotated[int, typer.Option("--k", min=1, help="Ranks to predict, at mos
 
 Search = Annotated[
     Literal["beam", "exact"] | None,
-    typer.Option(help="beam, or exact: concepts by their best names, proven, with a cap; as saved if left out."),
+    typer.Option(
+        help="beam, or exact: concepts by their best names, proven, with a cap, without spelling; as saved if left out."
+    ),
 ]
 Beams = Annotated[int | None, typer.Option(min=1, help="Beams of the search; the model's own if left out.")]
 Spelling = Annotated[
@@ -74,7 +76,7 @@ Calibrated = Annotated[
     typer.Option(
         "--calibration",
         help="Written by `genlink calibrate --output`: answers get a probability or are NIL. Left out, the model's own "
-        "is used, if it has one and no --kb is given.",
+        "is used, if it has one and neither search nor names are changed.",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")]

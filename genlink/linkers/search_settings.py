@@ -17,6 +17,7 @@ SearchKind = Literal["beam", "exact"]
 ConceptScore = Literal["best", "sum"]
 
 _ONE_BY_ONE = 2  # mentions
+_SPELLED = 2  # times as many names as beams are compared in their spelling
 _WIDTH_FOR_FEW_PASSES, _WIDTH_FOR_FEW_ROWS = 5, 2
 _AHEAD_OF_ONE_NAME, _AHEAD_OF_SEVERAL = 8, 24
 
@@ -82,12 +83,13 @@ class SearchSettings:
         The first name of a beam is found best first, which extends fewer prefixes. Several names would be found one
         after the other, in more passes than it takes to go level by level. For the sum over the names of a concept the
         beam goes on to its end, however few concepts are wanted, so that the sums do not depend on their number. Where
-        spelling counts, as many names are found as there are beams, whichever of them will come first.
+        spelling counts, twice as many names are found as there are beams, so that up to there their number does not
+        matter either.
         """
         if self.concept_score == "sum":
             return Beam(trie, self.beams, trie.n_names + 1, name_concepts)
         if self.spelling:
-            return Beam(trie, self.beams, max(k, self.beams), name_concepts)
+            return Beam(trie, self.beams, max(k, _SPELLED * self.beams), name_concepts)
         width = _WIDTH_FOR_FEW_PASSES if few_passes else _WIDTH_FOR_FEW_ROWS
         if self.search == "exact":
             return Exact(trie, self.cap, k, name_concepts, beams=self.beams, width=width)

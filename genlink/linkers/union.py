@@ -54,7 +54,8 @@ class UnionLinker:
             raise UsageError(
                 "the two linkers of a union share one knowledge base: open the retriever over the other's."
             )
-        self.generator = generator
+        # The retriever says what is alike: spelling would count twice.
+        self.generator = generator.with_search(replace(generator.search, spelling=0.0))
         self.retriever = retriever
         self.union = union
 
@@ -104,7 +105,6 @@ class UnionLinker:
             search,
             search="beam",
             concept_score="best",
-            spelling=0.0,
             beams=max([1, *(part.trie.n_names for part in parts)]),
             batch_size=max(1, search.batch_size // _SHARE_OF_BATCH),
         )

@@ -55,7 +55,7 @@ def load(
     ``model`` is what ``genlink link`` takes: ``default``, a model directory, ``exact``, ``tfidf``, ``minilm`` or the
     name of a published encoder. ``kb`` is a knowledge base, or the path of a saved one or of a file to make one of; a
     model directory has its own. ``calibration`` gives answers probabilities; None takes that of the model directory, if
-    it has one and no other ``kb`` is given. ``preprocessing`` is done to the mentions of texts and documents; None is
+    it has one and neither ``kb`` nor ``search`` nor ``beams`` is another than it was fitted to. ``preprocessing`` is done to the mentions of texts and documents; None is
     what the model was saved with. ``rules`` say which names are found in plain text. The rest is as in
     :func:`genlink.linkers.open_linker`.
 
@@ -98,7 +98,7 @@ class Opening:
         """See ``load``."""
         place = place_of(str(self.model))
         calibration = self.calibration
-        if calibration is None and self.kb is None:
+        if calibration is None and self.kb is None and self.search is None and self.beams is None:
             calibration = own_calibration(place)
         if isinstance(calibration, str | Path):
             calibration = Calibration.read(locate(calibration))

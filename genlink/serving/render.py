@@ -52,7 +52,8 @@ def render_explanation(text: str, explained: Sequence[tuple[Prediction, SearchTr
 
 def render_trace(trace: SearchTrace) -> str:
     """The tree of a search, and what was read and paid for it."""
-    proof = "It is proven that no other name scores higher." if trace.exact else "What was pruned may score higher."
+    more = "is more probable" if trace.spelling or trace.concept_score == "sum" else "scores higher"
+    proof = f"It is proven that no other name {more}." if trace.exact else "What was pruned may score higher."
     if trace.status == "capped":
         proof = "The proof was given up at the cap, and the search went on as a beam."
     how = "an exact search" if trace.search == "exact" else f"a beam search, {trace.beams} wide"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genlink.data.encoding import Encoding, Prompt
-from genlink.data.targets import LabelledMention, MentionTargets, nearest_gold_names
+from genlink.data.targets import LabelledMention, MentionTargets, nearest_gold_names, nearest_in_each
 from genlink.kb import KnowledgeBase
-from genlink.schema import Mention
+from genlink.schema import Concept, Mention
 from genlink.templates import Template
 from genlink.text import normalise
 
@@ -70,6 +70,26 @@ def test_mentions_without_a_gold_concept_in_the_dictionary_are_left_out(kb):
     labelled = nearest_gold_names(mentions, kb)
     assert [item.mention.text for item in labelled] == ["blue gout"]
     assert nearest_gold_names(mentions[:1], kb) == []
+
+
+def test_in_each_dictionary_the_nearest_names_are_sought_by_themselves(kb):
+    near = KnowledgeBase.from_concepts([Concept("D1", ("silver fevers", "silver fever"))])
+    far = KnowledgeBase.from_concepts([Concept("D1", ("febris argentea",)), Concept("D2", ("other",))])
+    merged = KnowledgeBase.merge([near, far])
+    asked = [mention("silver fevers", "D1"), mention("other", "D2"), mention("x", "D99")]
+
+    def found(*dictionaries: KnowledgeBase) -> list[tuple[str, list[str]]]:
+        labelled = nearest_in_each(asked, dictionaries, merged, top=1)
+        return [(item.mention.text, [merged.key(key) for key in item.keys]) for item in labelled]
+
+    assert found(near, far) == [
+        ("silver fevers", ["silver fevers"]),
+        ("silver fevers", ["febris argentea"]),
+        ("other", ["other"]),
+    ]
+    # The same list from two dictionaries is one; in all of them together the name of the second is never drawn.
+    assert found(near, near) == [("silver fevers", ["silver fevers"])]
+    assert [merged.key(item.keys[0]) for item in nearest_gold_names(asked, merged, 1)] == ["silver fevers", "other"]
 
 
 def test_gold_ids_are_resolved_and_unknown_ones_beside_known_ones_do_no_harm(kb):

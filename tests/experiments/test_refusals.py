@@ -40,6 +40,7 @@ from toy_experiment import (
         (of_row("a model", train=[START, {**START, "once": True}]), [], "trained once follows one of each seed."),
         (of_row("a model", system="exact"), [], "row `a model`: give either system or train"),
         (of_row("a model", before=None, start="before"), [], "names none: give before."),
+        (of_row("exact match", options=["--train=x.txt"]), [], "the plan itself gives --train=x.txt, leave it out"),
         (of_row("a model", corpora=["three"]), [], "row `a model`: there is no corpus three."),
         (of_row("+ more", name="a   model"), [], "row `a   model`: has the name of an earlier one"),
         ({**PLAN, "corpora": {**PLAN["corpora"], "pooled": CORPUS}}, [], "corpus `pooled`: cannot be the name"),

@@ -53,6 +53,18 @@ def test_units_are_made_in_order_and_once(work: Path, run: Run, capsys: pytest.C
     assert "all corpora, a model, seed 1, stage 1: genlink train recipe.yaml --set seed=1" in shown[0]
 
 
+def test_options_of_a_row_are_words_of_its_evaluations_and_other_ones_make_them_anew(work: Path, run: Run) -> None:
+    chosen = ("--row", "exact match", "--corpus", "two")
+    assert run(*chosen, plan=of_row("exact match", options=["--cache", "runs/{corpus}-{seed}"])) == 0
+    made = calls(work)
+    assert len(made) == 2
+    assert all("--type Disease --cache runs/two-0 --dictionary kb" in " ".join(words) for words in made)
+    assert run(*chosen, plan=of_row("exact match", options=["--cache", "runs/{corpus}-{seed}"])) == 0
+    assert calls(work) == []
+    assert run(*chosen) == 0
+    assert len(calls(work)) == 2
+
+
 def test_what_is_asked_for_is_made_with_what_it_needs(work: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--corpus", "one", "--row", "+ more", "--seeds", "1")
     assert run(*options, "--dry-run") == 0

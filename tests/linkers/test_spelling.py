@@ -68,10 +68,10 @@ def test_the_names_of_a_beam_are_ordered_by_both_together(linker: GenerativeLink
     assert moved
 
 
-@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_fewer_ranks_are_the_first_of_more(linker: GenerativeLinker, k) -> None:
-    spelled = with_search(linker, spelling=5.0)
-    for few, more in zip(spelled.link(MENTIONS, k), spelled.link(MENTIONS, 5), strict=True):
+    spelled = with_search(linker, spelling=5.0, beams=2)  # of more than four ranks it is not promised
+    for few, more in zip(spelled.link(MENTIONS, k), spelled.link(MENTIONS, 4), strict=True):
         assert few.candidates == tuple(c for c in more.candidates if c.rank <= k)
 
 

@@ -106,6 +106,13 @@ def test_with_weight_zero_the_order_is_the_generators(linker) -> None:
         assert [c.rank for c in fused.candidates] == [c.rank for c in own.candidates]
 
 
+def test_the_spelling_of_the_generator_does_not_count_beside_the_retriever(linker) -> None:
+    spelled = linker.with_search(replace(linker.search, spelling=30.0))
+    for weight in (None, 2.0):
+        assert union(spelled, weight).link(ASKED) == union(linker, weight).link(ASKED)
+    assert union(spelled).describe()["linkers"][0]["search"]["spelling"] == 0
+
+
 def test_a_large_weight_follows_the_retriever(linker) -> None:
     for fused, similar in zip(union(linker, 1e6).link(ASKED)[1:], SIMILAR[1:], strict=True):
         assert concepts(linker, fused)[0] in {c for c, score in similar if score == similar[0][1]}
