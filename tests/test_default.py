@@ -375,7 +375,7 @@ def test_info_and_an_upload_are_of_the_default_model_with_its_own_card(
 def test_the_sources_of_the_default_model_tell_the_terms_of_all_that_its_recipes_read() -> None:
     root = Path(__file__).parent.parent
     known = read_sources(root / "configs" / "default" / "sources.yaml").known
-    recipes = ["small/open/pretrain", "default/finetune", "default/refine", "default/preference"]
+    recipes = ["small/open/pretrain", "default/finetune", "default/refine", "default/longer", "default/preference"]
     for recipe in (read_recipe(root / "configs" / f"{name}.yaml") for name in recipes):
         read = {*recipe.knowledge_base, *recipe.pairs.sources, recipe.dev.corpus}
         read |= set(recipe.corpus.train) if recipe.corpus else set()

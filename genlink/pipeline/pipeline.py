@@ -56,8 +56,8 @@ def load(
     name of a published encoder. ``kb`` is a knowledge base, or the path of a saved one or of a file to make one of; a
     model directory has its own. ``calibration`` gives answers probabilities; None takes that of the model directory, if
     it has one and neither ``kb`` nor ``search`` nor ``beams`` is another than it was fitted to. ``preprocessing`` is
-    done to the mentions of texts and documents; None is what the model was saved with. ``rules`` say which names are found in plain text. The rest is as in
-    :func:`genlink.linkers.open_linker`.
+    done to the mentions of texts and documents; None is what the model was saved with. ``rules`` say which names are
+    found in plain text. The rest is as in :func:`genlink.linkers.open_linker`.
 
     Raises UsageError and DataError where it cannot be opened as asked.
     """
