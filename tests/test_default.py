@@ -23,6 +23,7 @@ from genlink.bundle.hub import push
 from genlink.config import read_recipe
 from genlink.default import default_model
 from genlink.errors import DataError, ModelError, UsageError
+from genlink.evaluation import read_result
 from genlink.kb import KnowledgeBase, load_kb
 from genlink.linkers.calibration import Calibration
 from genlink.linkers.generative import GenerativeLinker
@@ -124,6 +125,19 @@ def test_how_it_searches_and_what_makes_its_scores_probabilities_is_packed_with_
         code, out, err = genlink("link", *changed, "--text", "[[gout]]")
         assert code == 0 and "NIL" not in out and "probability" not in out, err
     assert load(beams=4).calibration is None and load().calibration is not None
+
+
+def test_it_is_evaluated_by_its_name_and_the_result_says_which_one_it_was(
+    bundle: Path, genlink: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "dev.jsonl"
+    corpus.write_text(
+        '{"id": "1", "text": "gout", "entities": [{"type": "X", "spans": [[0, 4]], "text": "gout", "id": "C2"}]}\n'
+    )
+    given = ("evaluate", "default", str(corpus), "--dictionary", "kb", "--result", str(tmp_path / "result.json"))
+    code, _, err = genlink(*given)
+    assert code == 0, err
+    assert read_result(tmp_path / "result.json")["data"][-1]["path"] == default_model().name
 
 
 def test_a_bundle_larger_than_promised_is_not_made(

@@ -137,7 +137,8 @@ def evaluate(
         for p, rules in policies.items()
     }
     systems = systems_of(model)
-    sources = [corpus, *(train or ()), *(kb or ()), *(name for name in systems if isinstance(place_of(name), Path))]
+    models = [place for place in map(place_of, systems) if isinstance(place, Path)]
+    sources = [corpus, *(train or ()), *(kb or ()), *models]
     record = result_record(
         command=sys.argv,
         data=sources,
