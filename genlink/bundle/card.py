@@ -107,7 +107,9 @@ def _lines(
         yield from ("", *(f"> {line}".rstrip() for line in first_terms.splitlines()))
     yield from ("", "## Training", "")
     if first_training := section(first_card or "", "Training"):
-        yield from (f"As the [card]({FIRST_CARD}) that the weights came with has it:", "", first_training, "")
+        yield from (f"As the [card]({FIRST_CARD}) that the weights came with has it:", "", first_training)
+    if runs and first_training:
+        yield ""
     if runs or not first_training:
         yield from _training(runs, sources)
     yield from ("", "## Scores", "")
