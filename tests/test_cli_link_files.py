@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,10 @@ from pyarrow import parquet
 
 from genlink.corpora import load_corpus
 from genlink.evaluation import read_predictions
+from genlink.kb import KnowledgeBase
 from genlink.linkers import ExactLinker
+from genlink.linkers.generative import GenerativeLinker
+from genlink.schema import Concept
 
 DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||SF\nC4||SF\n"
 CONFIGURATION = Path(__file__).parents[1] / "configs" / "accelerate" / "two_cpu_processes.yaml"
@@ -48,6 +51,16 @@ def run(
         return genlink("link", "exact", *arguments, "--kb", dictionary)
 
     return call
+
+
+@pytest.fixture
+def default_is_tiny(tiny_generator: Callable[..., GenerativeLinker], dictionary: Path, tmp_path: Path) -> Iterator[str]:
+    """The id of the one concept of a model that stands in the place of the default one."""
+    kb = KnowledgeBase.from_concepts([Concept("D9", ("asthma",))])
+    tiny_generator(kb).save(tmp_path / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genlink.linkers.opening.default_model", lambda: tmp_path / "tiny")
+        yield "D9"
 
 
 def write(name: str, text: str) -> Path:
@@ -373,3 +386,37 @@ def test_two_processes_write_what_one_writes(run: Run, dictionary: Path) -> None
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Wrote 9001 predictions") == 1
     assert Path("two.csv").read_bytes() == Path("one.csv").read_bytes()
+
+
+def test_a_file_alone_is_linked_by_the_default_model(
+    genlink: Callable[..., tuple[int, str, str]],
+    default_is_tiny: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    notes = write("notes.txt", "A case of asthma.\n")
+    code, _, err = genlink("link", notes, "--to", "same", "--output", "linked.txt")
+    assert code == 0, err
+    assert text_of("linked.txt") == f"A case of [[asthma|{default_is_tiny}]].\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(notes.read_bytes())))
+    code, out, err = genlink("link", "-", "--to", "same")
+    assert code == 0 and out == text_of("linked.txt"), err
+    write("table.csv", "what\nasthma\n")
+    code, _, err = genlink("link", "table.csv", "--column", "what", "--output", "linked.csv")
+    assert code == 0 and default_is_tiny in text_of("linked.csv"), err
+
+
+@pytest.mark.parametrize("alone", ["nots.txt", "exact", "tiny"])
+def test_what_is_no_file_stays_the_model_and_then_there_is_nothing_to_link(
+    genlink: Callable[..., tuple[int, str, str]],
+    default_is_tiny: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    alone: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("exact", "A file that is called like a linker: asthma.")
+    code, _, err = genlink("link", alone, "--output", "out.jsonl")
+    assert code == 2 and err.count("\n") == 1 and f"{alone} is taken for the MODEL" in err
+    assert not Path("out.jsonl").exists()

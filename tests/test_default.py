@@ -18,7 +18,7 @@ import torch
 from default_sources import DictionarySource, build_dictionary, read_sources
 from filelock import FileLock
 
-from genlink import default, load
+from genlink import default
 from genlink.bundle.hub import push
 from genlink.config import read_recipe
 from genlink.default import default_model
@@ -27,6 +27,7 @@ from genlink.evaluation import read_result
 from genlink.kb import KnowledgeBase, load_kb
 from genlink.linkers.calibration import Calibration
 from genlink.linkers.generative import GenerativeLinker
+from genlink.pipeline import load
 from genlink.schema import Concept, Mention
 
 NAMES = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||gout\n"
@@ -301,6 +302,18 @@ def test_the_attribution_names_each_source_with_licence_and_changes(bundle: Path
         assert fact in text
 
 
+class FakeApi:
+    """Keeps what would be uploaded."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None: ...
+
+    def upload_folder(self, *, repo_id: str, folder_path: str, commit_message: str, allow_patterns: list[str]) -> None:
+        self.files = {name: (Path(folder_path) / name).read_bytes() for name in allow_patterns}
+
+
 RUN = {"seed": 7, "commit": "c0ffee", "data": [{"path": "data/x/train.txt", "sha256": "ab" * 32}]}
 RESULT = {
     "command": "genlink evaluate default data/x/dev.txt",
@@ -317,6 +330,12 @@ RESULT = {
         "angel: composite": {"acc@1": {"value": 0.0, "low": None, "high": None, "n": 1}},
     },
 }
+
+
+def tell_training(place: Path) -> None:
+    told = "{file: data/x/train.txt, title: A corpus, url: 'https://example.org', licence: to be cited}"
+    path = place / "sources.yaml"
+    path.write_text(path.read_text().replace("trained_on: []", f"trained_on: [{told}]"), encoding="utf-8")
 
 
 def test_the_card_has_data_terms_recipe_and_the_scores_of_result_files(place: Path) -> None:
@@ -338,9 +357,7 @@ def test_the_card_has_data_terms_recipe_and_the_scores_of_result_files(place: Pa
     )
     with pytest.raises(UsageError, match=r"says nothing of data/x/train\.txt, which the model was trained on"):
         pack(place, place / "bundle.zip")
-    told = "{file: data/x/train.txt, title: A corpus, url: 'https://example.org', licence: to be cited}"
-    path = place / "sources.yaml"
-    path.write_text(path.read_text().replace("trained_on: []", f"trained_on: [{told}]"), encoding="utf-8")
+    tell_training(place)
     pack(place, place / "bundle.zip")
     card = (place / "README.md").read_text(encoding="utf-8")
     assert "## Scores\n\nNone were given.\n" in card
@@ -369,21 +386,55 @@ def test_info_and_an_upload_are_of_the_default_model_with_its_own_card(
 ) -> None:
     code, out, err = genlink("info")
     assert code == 0 and "CC0 1.0: Invented" in out and "F16" in out, err
-    files: dict[str, bytes] = {}
-
-    class Api:
-        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None: ...
-
-        def upload_folder(
-            self, *, repo_id: str, folder_path: str, commit_message: str, allow_patterns: list[str]
-        ) -> None:
-            files.update({name: (Path(folder_path) / name).read_bytes() for name in allow_patterns})
-
-    push(default_model(), "someone/tiny", api=Api())
+    api = FakeApi()
+    push(default_model(), "someone/tiny", api=api)
+    files = api.files
     listed = json.loads(files.pop("manifest.json"))["files"]
     assert {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} == {
         name: facts["sha256"] for name, facts in listed.items()
     }
+
+
+@pytest.mark.parametrize("is_saved_first", [False, True])
+def test_what_is_pushed_again_keeps_attribution_terms_and_training(
+    bundle: Path, tmp_path: Path, is_saved_first: bool
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({**RUN, "settings": {}}))
+    tell_training(tmp_path)
+    pack(tmp_path, bundle)
+    pipeline = load()
+    if is_saved_first:
+        pipeline.save(tmp_path / "saved")
+        pipeline = load(tmp_path / "saved")
+    api = FakeApi()
+    pipeline.push_to_hub("someone/tiny", api=api)
+    assert api.files["ATTRIBUTION.txt"] == (default_model() / "ATTRIBUTION.txt").read_bytes()
+    assert api.files["FIRST_CARD.md"] == (default_model() / "README.md").read_bytes()
+    assert {"ATTRIBUTION.txt", "FIRST_CARD.md"} <= set(json.loads(api.files["manifest.json"])["files"])
+    card = api.files["README.md"].decode()
+    terms, training = card.split("## Terms\n")[1].split("## Training\n")
+    assert "> Weights that nobody owns." in terms
+    assert "- Read `data/x/train.txt` (SHA-256 `abababababababab`): A corpus" in training
+    assert "not recorded" not in training.split("## Scores")[0]
+    # What is made of facts is of the model that is pushed.
+    assert 'from_pretrained("someone/tiny")' in card and '"F32"' in card
+
+
+def test_attribution_goes_with_the_names_and_terms_and_training_with_the_weights(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({**RUN, "settings": {}}))
+    tell_training(tmp_path)
+    pack(tmp_path, bundle)
+    pipeline = load()
+    pipeline.linker = pipeline.linker.with_kb(pipeline.kb.overlay({"C3": ["podagra"]}))
+    pipeline.save(tmp_path / "more")
+    assert (tmp_path / "more" / "ATTRIBUTION.txt").is_file()
+    (tmp_path / "own.txt").write_text("D1||croup\n", encoding="utf-8")
+    api = FakeApi()
+    load(kb=tmp_path / "own.txt").push_to_hub("someone/tiny", api=api)
+    assert "ATTRIBUTION.txt" not in api.files
+    card = api.files["README.md"].decode()
+    assert "1 concepts with 1 names" in card and "Names from `own.txt`" in card
+    assert "> Weights that nobody owns." in card and "- Read `data/x/train.txt`" in card
 
 
 def test_the_sources_of_the_default_model_tell_the_terms_of_all_that_its_recipes_read() -> None:

@@ -156,6 +156,8 @@ def _infons(predictions: list[Prediction]) -> dict[str, str]:
 def _write_text(output: Path, documents: Iterable[Document], *, is_lined: bool) -> None:
     """Plain text with its mentions marked, each with its id: ``a history of [[asthma|D001249]]``.
 
+    ``genlink.corpora.marked`` reads it: the last bar is the one before the ids, so commas join those of a composite.
+
     With ``is_lined``, each document stands on the line that its id says; those between are blank.
     """
     line = 0
@@ -168,7 +170,7 @@ def _write_text(output: Path, documents: Iterable[Document], *, is_lined: bool) 
             for mention in sorted(document.mentions, key=lambda mention: (mention.start, -mention.end)):
                 if mention.start < at:
                     continue  # brackets cannot overlap; those of a text never do
-                ids = format_gold(mention.gold)
+                ids = format_gold(mention.gold).replace("|", ",")
                 pieces += [document.text[at : mention.start], f"[[{document.text[mention.start : mention.end]}|{ids}]]"]
                 at = mention.end
             file.write("".join([*pieces, document.text[at:]]) + "\n")

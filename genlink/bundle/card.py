@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from genlink.bundle.kept import FIRST_CARD, section
 from genlink.data_paths import display, locate
 from genlink.default import DEFAULT
 from genlink.evaluation.cells import cell, markdown, with_interval
@@ -29,15 +30,17 @@ def model_card(
     terms: str | None = None,
     sources: Mapping[str, str] | None = None,
     limits: Sequence[str] = (),
+    first_card: str | None = None,
 ) -> str:
     """A card in Markdown, with the header that the Hub reads. Where something is not known it says so.
 
     ``facts`` are those of ``model_facts``, ``runs`` the values of the ``run.json`` of each stage, the first stage
     first, ``results`` those of the result files of ``genlink evaluate``. ``terms``: on which terms the weights are
     given, in words; ``sources``: what the data that was read is, and its licence, by its path; ``limits``: what else
-    its user should know, in sentences.
+    its user should know, in sentences. ``first_card`` is the card that the weights came with, whose terms and
+    training are repeated; see :mod:`genlink.bundle.kept`.
     """
-    return "\n".join(_lines(name, facts, runs, results, terms, sources or {}, limits)) + "\n"
+    return "\n".join(_lines(name, facts, runs, results, terms, sources or {}, limits, first_card)) + "\n"
 
 
 def training_records(model: Path) -> list[dict[str, Any]]:
@@ -76,6 +79,7 @@ def _lines(
     terms: str | None,
     sources: Mapping[str, str],
     limits: Sequence[str],
+    first_card: str | None,
 ) -> Iterator[str]:
     is_generative = facts["kind"] == KIND
     yield from ("---", "library_name: genlink", "tags:", "- entity-linking", "- biomedical", "---", "")
@@ -98,11 +102,21 @@ def _lines(
         yield f"- **Restricted**: the names seem to be from {', '.join(restricted)}. Who uses them needs that licence."
     if terms is not None:
         yield from ("", "## Terms", "", terms.strip())
+    elif first_terms := section(first_card or "", "Terms"):
+        yield from ("", "## Terms", "", f"Of the model that this was saved from, its [card]({FIRST_CARD}) says:")
+        yield from ("", *(f"> {line}".rstrip() for line in first_terms.splitlines()))
     yield from ("", "## Training", "")
-    yield from _training(runs, sources)
+    if first_training := section(first_card or "", "Training"):
+        yield from (f"As the [card]({FIRST_CARD}) that the weights came with has it:", "", first_training)
+    if runs and first_training:
+        yield ""
+    if runs or not first_training:
+        yield from _training(runs, sources)
     yield from ("", "## Scores", "")
     yield from _scores(results)
     yield from ("", "## Limits", "", *(f"- {limit}" for limit in limits))
+    if first_card is not None:
+        yield f"- Scores, settings and further limits of the model that this was saved from: [its card]({FIRST_CARD})."
     yield "- It answers with concepts of its own names alone; what is missing there it cannot find."
     yield "- It finds no mentions but the dictionary's own spellings: bring those of a tagger for recall."
     if facts["calibrated"]:

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from genlink.bundle.card import model_card, training_records
 from genlink.bundle.info import KINDS, model_facts
+from genlink.bundle.kept import CARD, FIRST_CARD
 from genlink.errors import DataError, ModelError, UsageError
 from genlink.evaluation.results import read_result
 from genlink.files import MANIFEST, read_json
 
 __all__ = ["HubApi", "fetch", "push"]
 
-CARD = "README.md"
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -77,7 +77,8 @@ def push(
     What is uploaded is what the manifest lists, and the card: a README.md that the manifest lists itself, else one that
     is made. It shows the scores of ``results``, files that ``genlink evaluate --result`` wrote, and what the
     ``run.json`` of each stage of the training says, which are found from ``trained`` on, a directory of the model as it
-    was trained (``directory`` unless given). ``api`` is ``huggingface_hub.HfApi()`` unless given.
+    was trained (``directory`` unless given); before these, what the card says that the weights came with. ``api`` is
+    ``huggingface_hub.HfApi()`` unless given.
 
     Raises UsageError for a bad name of a repository, and where the names seem to be of a vocabulary whose licence does
     not let them be passed on, unless ``allow_restricted_names`` says that you may; ModelError for damaged files, and
@@ -108,7 +109,9 @@ def push(
         shutil.copytree(directory, whole, copy_function=_linked)
         if CARD not in listed:
             runs = training_records(directory if trained is None else trained)
-            card = model_card(repository, facts, runs=runs, results=[read_result(path) for path in results])
+            first = (whole / FIRST_CARD).read_text(encoding="utf-8") if FIRST_CARD in listed else None
+            scores = [read_result(path) for path in results]
+            card = model_card(repository, facts, runs=runs, results=scores, first_card=first)
             (whole / CARD).unlink(missing_ok=True)
             (whole / CARD).write_text(card, encoding="utf-8")
         api.create_repo(repository, private=private, exist_ok=True)

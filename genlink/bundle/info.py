@@ -15,6 +15,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.files import has_manifest, read_json, read_manifest
 from genlink.kb import KnowledgeBase
 from genlink.kb.provenance import restricted_vocabularies
+from genlink.linkers.calibration import own_calibration
 from genlink.linkers.model_directory import (
     DENSE_FORMAT_VERSION,
     DENSE_KIND,
@@ -65,7 +66,7 @@ def model_facts(directory: Path) -> dict[str, Any]:
         "distinct_names": kb.n_keys,
         "vocabularies": dict(kb.report.vocabularies) if kb.report else {},
         **{name: manifest[name] for name in settings if name in manifest},
-        "calibrated": (directory / "calibration.json").is_file(),
+        "calibrated": own_calibration(directory) is not None,
         "sources_of_names": [asdict(source) for source in kb.provenance],
         "restricted_vocabularies": restricted_vocabularies(kb.provenance, _ids(kb)),
         "files": len(manifest.get("files", {})),

@@ -42,7 +42,8 @@ def link(
         Path | None,
         typer.Argument(
             metavar="[INPUT]",
-            help="A corpus in any known format, a text or, with --column, a table; - is standard input.",
+            help="A corpus in any known format, a text or, with --column, a table; - is standard input. Alone, it is "
+            "linked by the default model.",
         ),
     ] = None,
     text: Annotated[
@@ -120,8 +121,8 @@ def link(
 
     \b
     Examples:
+      genlink link notes.txt --output notes.html
       genlink link runs/demo/model --text "History of [[acute inflammation of the pancreas]] and [[type C hepatitis]]."
-      genlink link runs/demo/model notes.txt --output notes.html
       genlink link runs/demo/model corpus.pubtator --to pubtator --output linked.pubtator
       genlink link runs/demo/model problems.csv --column diagnosis --context-column note --output linked.csv
       genlink link tfidf corpus.jsonl --kb diseases.jsonl --output predictions.jsonl
@@ -143,9 +144,12 @@ def link(
     from genlink.linkers.opening import LEXICAL, open_linker, place_of
     from genlink.preprocessing import FinderRules, NameFinder, Preprocessing
 
+    if corpus is None and text is None and _is_input(model):
+        model, corpus = DEFAULT, Path(model)
     is_streamed = corpus == _STANDARD
     if (corpus is None) == (text is None):
-        raise UsageError("Give either a corpus or --text.")
+        taken = "" if model == DEFAULT or text is not None else f" {model} is taken for the MODEL."
+        raise UsageError(f"Give either a corpus or --text.{taken}")
     if corpus is not None and not is_streamed and output is None:
         raise UsageError("Say where to write the predictions: --output FILE.")
     if text is not None and output is None and to not in (None, "predictions"):
@@ -224,3 +228,10 @@ def link(
             return
         parts.remove()
         print(f"Wrote {count} predictions to {output}.", file=sys.stderr)
+
+
+def _is_input(given: str) -> bool:
+    """Whether what stands in the place of the model, and alone, is no model but what is to be linked."""
+    from genlink.linkers.opening import NAMES
+
+    return Path(given) == _STANDARD or (given not in (DEFAULT, *NAMES) and locate(given).is_file())

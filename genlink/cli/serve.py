@@ -88,9 +88,14 @@ def serve(
 
 
 def explain(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A directory written by genlink train.")],
     text: Annotated[str, typer.Option(help="A text, its mentions in double brackets if not names of the dictionary.")],
     output: Annotated[Path, typer.Option(help="HTML file to write.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODEL]", help="default (which comes with GenLink), or the directory of a generative model."
+        ),
+    ] = DEFAULT,
     kb: Dictionary = None,
     k: Ranks = 5,
     calibration: Calibrated = None,
@@ -112,7 +117,8 @@ def explain(
     search went along, and the probability on each.
 
     \b
-    Example:
+    Examples:
+      genlink explain --text "A case of [[asthma]]." --output search.html
       genlink explain runs/demo/model --text "History of [[type C hepatitis]]." --output search.html
     """
     from genlink.files import atomic_file

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genlink.errors import FormatError, UsageError
-from genlink.files import read_json, write_json
+from genlink.files import MANIFEST, read_json, write_json
 from genlink.linkers.base import Linker
 from genlink.schema import Candidate, Mention, Prediction
 
@@ -145,9 +145,18 @@ class Calibration:
 
 
 def own_calibration(place: str | Path) -> Path | None:
-    """The calibration that lies in a model directory; None where there is none, or no directory."""
+    """The calibration that a model was saved with; None where there is none, or no directory.
+
+    One that somebody put beside the files of the manifest is no part of the model: it is neither checked nor pushed
+    with it. A manifest of an older version, or of a union, lists no files; there the file has to do.
+    """
     own = Path(place) / BUNDLED_CALIBRATION
-    return own if isinstance(place, Path) and own.is_file() else None
+    if not isinstance(place, Path) or not own.is_file() or not (place / MANIFEST).is_file():
+        return None
+    manifest = read_json(place / MANIFEST)
+    listed = manifest.get("files") if isinstance(manifest, dict) else {}
+    is_listed = isinstance(listed, dict) and BUNDLED_CALIBRATION in listed
+    return own if listed is None or is_listed else None
 
 
 def link_calibrated(

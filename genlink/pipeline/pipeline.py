@@ -265,8 +265,13 @@ class Pipeline:
     def save(self, directory: str | Path) -> None:
         """Write one directory that holds everything: the model, its names and settings, preprocessing and calibration.
 
+        What the directory that it was opened from says of terms and training goes along: see
+        :func:`genlink.bundle.kept.keep_terms`.
+
         Raises UsageError where the linker is no model that can be saved, ModelError as its own ``save`` does.
         """
+        from genlink.bundle.kept import keep_terms
+
         save = getattr(self.linker, "save", None)
         if save is None:
             raise UsageError("exact, tfidf and unions have no weights to save: keep the knowledge base or both models.")
@@ -277,6 +282,8 @@ class Pipeline:
             if self.calibration is not None:
                 self.calibration.save(target / BUNDLED_CALIBRATION)
                 add_file(target, BUNDLED_CALIBRATION)
+            if opened := self._opened_from():
+                keep_terms(opened, target)
 
     def push_to_hub(
         self,
@@ -293,7 +300,6 @@ class Pipeline:
         """
         from genlink.bundle.hub import push
 
-        place = None if self._opening is None else place_of(str(self._opening.model))
         with tempfile.TemporaryDirectory(prefix="genlink-push-") as folder:
             self.save(Path(folder) / "model")
             return push(
@@ -302,13 +308,18 @@ class Pipeline:
                 private=private,
                 results=results,
                 allow_restricted_names=allow_restricted_names,
-                trained=place if isinstance(place, Path) else None,
+                trained=self._opened_from(),
                 api=api,
             )
 
     def to_dict(self, prediction: Prediction) -> dict[str, Any]:
         """The prediction in plain values: the record that ``genlink link`` writes (docs/formats.md)."""
         return to_record(prediction, self.kb).to_dict()
+
+    def _opened_from(self) -> Path | None:
+        """The directory of the model; None for a published name, and for a linker that was made in memory."""
+        place = None if self._opening is None else place_of(str(self._opening.model))
+        return place if isinstance(place, Path) else None
 
     def _found(self, document: Document) -> Document:
         return self.finder.with_mentions(document)

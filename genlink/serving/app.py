@@ -44,6 +44,8 @@ Form = Literal["json", "html"]
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorRecord, "description": description}
     for status, description in {
+        400: "The body is no JSON that can be read.",
+        408: "The body of the request did not come in time.",
         413: "The body, the text or the list of mentions is too long.",
         422: "The request cannot be carried out as written.",
         503: "Too much is waiting; Retry-After says when to come again.",
@@ -134,7 +136,8 @@ def create_app(
             waiting=calls.waiting,
             text_characters=settings.text_characters,
             mentions=settings.mentions,
-            ranks=settings.ranks,
+            # A calibration holds for lists of as many ranks, which are cut and never made longer.
+            ranks=settings.ranks if calibration is None else min(settings.ranks, calibration.ranks),
         )
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)

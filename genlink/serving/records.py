@@ -168,7 +168,7 @@ class HealthRecord(BaseModel):
     waiting: int
     text_characters: int
     mentions: int
-    ranks: int
+    ranks: int = Field(description="Ranks of candidates that an answer has at most, whatever `k` asks for.")
 
 
 class ErrorRecord(BaseModel):

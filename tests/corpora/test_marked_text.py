@@ -28,6 +28,36 @@ def test_brackets_that_close_nothing_or_hold_nothing_are_text() -> None:
         assert (document.text, document.mentions) == (text, ())
 
 
+@pytest.mark.parametrize(
+    ("marked", "mention", "gold"),
+    [
+        ("asthma|MONDO:0004979", "asthma", ({"MONDO:0004979"},)),
+        ("asthma|-1", "asthma", (set(),)),
+        ("x and y|D1,D2+D3", "x and y", ({"D1"}, {"D2", "D3"})),
+        ("a|b|D1", "a|b", ({"D1"},)),
+        *((text, text, None) for text in ("a|b", "a|", "|D1", " |D1", "a|D1 D2", "a|D1,", "a|D1;D2", "D1", "a|b,D1")),
+    ],
+)
+def test_ids_behind_the_last_bar_are_gold_and_any_other_bar_is_text(marked, mention, gold) -> None:
+    document = marked_document(f"No [[{marked}]].")
+    [found] = document.mentions
+    assert (document.text, found.text) == (f"No {mention}.", mention)
+    assert found.gold == (None if gold is None else tuple(map(frozenset, gold)))
+
+
+@pytest.mark.parametrize(
+    ("text", "mention"),
+    [
+        ("[[[asthma]]]", "asthma"),
+        ("[[[18F]FDG]]", "[18F]FDG"),
+        ("a [[ b [[c]]", "c"),
+        ("[[a [b]]]", "a [b"),
+    ],
+)
+def test_the_last_brackets_that_open_mark_the_mention(text, mention) -> None:
+    assert [m.text for m in marked_document(text).mentions] == [mention]
+
+
 @pytest.mark.parametrize("span", [(0, 0), (2, 1), (-1, 2), (0, 5)])
 def test_a_span_that_is_no_piece_of_the_text_is_refused(span) -> None:
     with pytest.raises(CorpusError, match=f"span {span[0]} to {span[1]}: not a piece of a text of 4 characters"):

@@ -141,6 +141,18 @@ def test_a_saved_pipeline_has_its_calibration(model: Path, tmp_path: Path) -> No
         genlink.load("exact", pipeline.kb).save(tmp_path / "none")
 
 
+def test_a_calibration_put_beside_a_model_by_hand_is_no_part_of_it(copy: Path) -> None:
+    Calibration(2.0, 0.5, 3).save(copy / "calibration.json")
+    api = FakeApi()
+    assert genlink.load(copy).calibration is None and model_facts(copy)["calibrated"] is False
+    hub.push(copy, "someone/tiny", api=api)
+    assert "calibration.json" not in api.files and "Scores are no probabilities" in api.files["README.md"].decode()
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["files"]  # as an older version wrote it
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert genlink.load(copy).calibration == Calibration(2.0, 0.5, 3) and model_facts(copy)["calibrated"] is True
+
+
 def test_a_saved_pipeline_has_its_preprocessing(model: Path, tmp_path: Path) -> None:
     steps = Preprocessing(abbreviations=False, composites=True)
     genlink.load(model, preprocessing=steps).save(tmp_path / "bundle")

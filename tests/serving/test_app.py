@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +102,14 @@ def test_a_calibration_gives_probabilities_and_nil(served) -> None:
     probability = math.e / (math.e + 1)
     assert [c["probability"] for c in records[0]["candidates"]] == [pytest.approx(probability)]
     assert [record["is_nil"] for record in records] == [True, True, True]
+
+
+@pytest.mark.parametrize(("ranks", "expected"), [(1, 1), (500, 50)])
+def test_health_tells_the_ranks_that_an_answer_has_at_most(served, ranks, expected) -> None:
+    with served(calibration=Calibration(1.0, 0.0, ranks=ranks)) as client:
+        assert client.get("/health").json()["ranks"] == expected
+        [record] = client.post("/link", json={"text": "[[asthma]]", "k": 50}).json()["predictions"]
+    assert len({c["rank"] for c in record["candidates"]}) <= expected
 
 
 # Names found in plain text
@@ -322,7 +332,14 @@ def test_the_description_names_every_route_and_its_refusals(served) -> None:
     with served() as client:
         paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {"/link", "/explain", "/concept/{concept_id}", "/vocabularies", "/health"}
-    assert {"200", "413", "422", "503", "504"} <= set(paths["/link"]["post"]["responses"])
+    for route in ("/link", "/explain"):
+        refusals = set(paths[route]["post"]["responses"])
+        assert {"200", "400", "408", "413", "422", "503", "504"} <= refusals
+        documented = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+        told = {
+            status for row in re.findall(r"^\| ([\d, ]+) \|", documented, re.MULTILINE) for status in row.split(", ")
+        }
+        assert refusals - {"200", "501"} <= told
 
 
 def test_a_search_is_explained_as_its_trace(served, generator) -> None:

@@ -276,6 +276,12 @@ def test_in_a_text_that_marks_nothing_the_names_found_are_explained(explain, tmp
     assert "".join(elements.words).count("A:2") == 0 and "B:1" in elements.text
 
 
+def test_without_a_model_the_default_one_explains(explain, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("genlink.linkers.opening.default_model", lambda: tmp_path / "model")
+    code, said = explain("--text", "[[gout]]", "--output", tmp_path / "search.html")
+    assert (code, said) == (0, f"Wrote the search of 1 mention to {tmp_path / 'search.html'}.\n")
+
+
 def test_the_calibration_of_a_model_gives_its_probabilities_without_being_named(explain, tmp_path) -> None:
     Calibration(1.0, 0.0, ranks=3).save(tmp_path / "model" / "calibration.json")
     add_file(tmp_path / "model", "calibration.json")
