@@ -7,6 +7,8 @@ compiled and spelled, so that nothing is computed when it is unpacked. The card 
 ``genlink evaluate`` that are given; without any it says that there are none. It and the attribution are written beside
 the packed file too. The same model, names and scores give the same bytes.
 
+With ``--dictionary DIR`` the names are compiled and saved there as a knowledge base, and nothing is packed.
+
 Fails where a part is larger than what is promised, 16 MB for weights, tokenizer and settings and 10 MB for the
 dictionary as packed, and where the terms of something that was trained on are not told.
 """
@@ -43,14 +45,21 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip knows
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a directory that genlink train wrote")
+    parser.add_argument("model", nargs="?", help="a directory that genlink train wrote")
+    parser.add_argument("--dictionary", type=Path, metavar="DIR", help="only save the dictionary, here")
     parser.add_argument("--sources", default="configs/default/sources.yaml", help="what to link to, and terms")
     parser.add_argument("--calibration", type=Path, help="written by genlink calibrate")
     parser.add_argument("--results", type=Path, nargs="*", default=[], help="result files of genlink evaluate")
     parser.add_argument("--output", type=Path, default=BUNDLE)
     given = parser.parse_args(arguments)
 
-    sources, trained = read_sources(given.sources), locate(given.model)
+    if (given.model is None) == (given.dictionary is None):
+        raise UsageError("Give either a model to pack or --dictionary DIR.")
+    sources = read_sources(given.sources)
+    if given.dictionary is not None:
+        build_dictionary(sources.dictionary).save(given.dictionary)
+        return
+    trained = locate(given.model)
     runs = training_records(trained)
     if untold := [path for path in data_of(runs) if path not in sources.known]:
         raise UsageError(f"{given.sources}: says nothing of {untold[0]}, which the model was trained on. Add it.")

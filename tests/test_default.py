@@ -128,6 +128,15 @@ def test_how_it_searches_and_what_makes_its_scores_probabilities_is_packed_with_
     assert load(beams=4).calibration is None and load().calibration is not None
 
 
+def test_the_dictionary_alone_is_the_one_that_is_packed(bundle: Path, tmp_path: Path) -> None:
+    sources = ["--sources", str(tmp_path / "sources.yaml")]
+    make_default.main(["--dictionary", str(tmp_path / "kb"), *sources])
+    assert KnowledgeBase.open(tmp_path / "kb").content_hash == GenerativeLinker.load(default_model()).kb.content_hash
+    for wrong in ([], [str(tmp_path / "model"), "--dictionary", str(tmp_path / "kb")]):
+        with pytest.raises(UsageError, match="Give either a model to pack or --dictionary"):
+            make_default.main([*wrong, *sources])
+
+
 def test_it_is_evaluated_by_its_name_and_the_result_says_which_one_it_was(
     bundle: Path, genlink: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
