@@ -98,6 +98,10 @@ def test_what_was_fitted_on_a_corpus_is_what_it_is_linked_with(run: Run) -> None
 
     calibration = Calibration.read(fit)
     assert calibration.ranks == 10 and calibration.nil_threshold is not None
+    assert run("calibrate", "dev.jsonl", "--no-nil", "--output", "without.json")[0] == 0
+    without, fitted_on = Calibration.read("without.json"), calibration.fitted_on
+    assert without.nil_threshold is None and fitted_on is not None and without.fitted_on is not None
+    assert (without.fitted_on.n, without.fitted_on.n_nil) == (fitted_on.n - fitted_on.n_nil, 0)
     dev = {record.key: record for record in read_predictions("dev.jsonl") if record.part is None}
     met = [record for record in read_predictions("linked.jsonl") if record.key in dev]
     assert len(met) > 250

@@ -31,6 +31,10 @@ def calibrate(
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the reliability diagram (.svg or .png); needs matplotlib.")
     ] = None,
+    nil: Annotated[
+        bool,
+        typer.Option("--nil/--no-nil", help="Fit a threshold for NIL; without, mentions that are NIL are left out."),
+    ] = True,
     name: SystemName = None,
     order: Order = 0,
     seed: Annotated[int, typer.Option(help="Seed of the folds and of the bootstrap.")] = 0,
@@ -46,6 +50,7 @@ def calibrate(
     Examples:
       genlink calibrate runs/model/predictions.jsonl
       genlink calibrate runs/model/predictions.jsonl --output calibration.json --plot reliability.svg
+      genlink calibrate predictions.jsonl --no-nil --output calibration.json
       genlink calibrate predictions.jsonl --ambiguous strict --folds 10 --result results/calibration/model.json
     """
     from genlink.evaluation import read_predictions
@@ -56,7 +61,9 @@ def calibrate(
     from genlink.files import sha256, write_json
     from genlink.linkers.calibration import FittedOn
 
-    answers = gather_answers(read_predictions(locate(predictions)), ambiguous)
+    records = read_predictions(locate(predictions))
+    kept = [record for record in records if nil or record.gold is None or any(record.concepts)]
+    answers = gather_answers(kept, ambiguous)
     report = report_calibration(answers, folds=folds, seed=seed)
     fitted_on = FittedOn(display(predictions), sha256(locate(predictions)), report.n, report.n_nil, ambiguous)
     calibration = replace(report.calibration, fitted_on=fitted_on)
