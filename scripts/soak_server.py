@@ -44,6 +44,20 @@ RIGHT = {"marked": 200, "spans": 200, "unmarked": 200, "too long": 413, "malform
 BUSY, LATE = 503, 504
 CROWD = 400
 PIECES = 5
+COLUMNS = (
+    *(
+        "requests",
+        "per_second",
+        "median_ms",
+        "p99_ms",
+        "longest_ms",
+        "errors",
+        "status_200",
+        "status_503",
+        "status_504",
+    ),
+    *("first_mb", "middle_mb", "last_mb", "after_its_limits_mb"),
+)
 LOOKS = 60
 
 
@@ -237,6 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         n=len(tally.answers),
         settings={
             "name": display(options.model),
+            "columns": COLUMNS,
             "clients": options.clients,
             "clients_past_its_limits": CROWD,
             "seconds": options.seconds,
