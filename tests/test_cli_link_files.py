@@ -419,4 +419,5 @@ def test_what_is_no_file_stays_the_model_and_then_there_is_nothing_to_link(
     write("exact", "A file that is called like a linker: asthma.")
     code, _, err = genlink("link", alone, "--output", "out.jsonl")
     assert code == 2 and err.count("\n") == 1 and f"{alone} is taken for the MODEL" in err
+    assert ("no such file" in err) == (not Path(alone).exists())
     assert not Path("out.jsonl").exists()

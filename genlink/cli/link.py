@@ -148,7 +148,8 @@ def link(
         model, corpus = DEFAULT, Path(model)
     is_streamed = corpus == _STANDARD
     if (corpus is None) == (text is None):
-        taken = "" if model == DEFAULT or text is not None else f" {model} is taken for the MODEL."
+        missing = "" if Path(model).exists() else ": there is no such file"
+        taken = "" if model == DEFAULT or text is not None else f" {model} is taken for the MODEL{missing}."
         raise UsageError(f"Give either a corpus or --text.{taken}")
     if corpus is not None and not is_streamed and output is None:
         raise UsageError("Say where to write the predictions: --output FILE.")
