@@ -38,6 +38,7 @@ from genlink.errors import UsageError
 from genlink.evaluation.process import MB, require_proc, resident_of
 from genlink.evaluation.results import write_result
 from genlink.kb import KnowledgeBase, load_kb
+from genlink.linkers.opening import place_of
 
 KINDS = {"marked": 8, "spans": 4, "unmarked": 1, "too long": 1, "malformed": 1, "slow": 1, "disconnecting": 1}
 RIGHT = {"marked": 200, "spans": 200, "unmarked": 200, "too long": 413, "malformed": 422, "slow": 200}
@@ -191,7 +192,7 @@ def server(model: str, kb: Path | None) -> Iterator[tuple[subprocess.Popen[str],
 
 def names_of(model: str, kb: Path | None) -> list[str]:
     """A thousand names of the dictionary, without brackets."""
-    dictionary = load_kb(locate(kb)) if kb else KnowledgeBase.open(locate(model) / "kb")
+    dictionary = load_kb(locate(kb)) if kb else KnowledgeBase.open(place_of(model) / "kb")
     keys = range(0, dictionary.n_keys, max(1, dictionary.n_keys // 1000))
     found = (dictionary.key_name(i, dictionary.key_concepts(i)[0]) for i in keys)
     return [name for name in found if not set("[]") & set(name)] or ["x"]
@@ -246,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_result(
         options.result,
         command=sys.argv,
-        data=[path for path in (options.kb, locate(options.model)) if path is not None and locate(path).exists()],
+        data=[path for path in (options.kb, place_of(options.model)) if isinstance(path, Path)],
         seed=options.seed,
         n=len(tally.answers),
         settings={
