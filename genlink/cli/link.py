@@ -16,9 +16,11 @@ from genlink.cli.options import (
     Beams,
     Cache,
     Calibrated,
+    ConceptTypes,
     Device,
     Dictionary,
     Encoding,
+    IdPrefixes,
     Index,
     Overwrite,
     Precision,
@@ -90,13 +92,8 @@ def link(
     ] = None,
     k: Ranks = 5,
     calibration: Calibrated = None,
-    concept_types: Annotated[
-        list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
-    ] = None,
-    prefixes: Annotated[
-        list[str] | None,
-        typer.Option("--id-prefix", help="Only concepts of this vocabulary prefix, such as MESH. Repeatable."),
-    ] = None,
+    concept_types: ConceptTypes = None,
+    prefixes: IdPrefixes = None,
     search: Search = None,
     beams: Beams = None,
     batch_size: BatchSize = None,

@@ -21,10 +21,12 @@ __all__ = [
     "Cache",
     "Calibrated",
     "Changes",
+    "ConceptTypes",
     "Device",
     "Dictionary",
     "Encoding",
     "Format",
+    "IdPrefixes",
     "Index",
     "Order",
     "Output",
@@ -78,6 +80,13 @@ Calibrated = Annotated[
         help="Written by `genlink calibrate --output`: answers get a probability or are NIL. Left out, the model's own "
         "is used, if it has one and neither search nor names are changed.",
     ),
+]
+ConceptTypes = Annotated[
+    list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
+]
+IdPrefixes = Annotated[
+    list[str] | None,
+    typer.Option("--id-prefix", help="Only concepts of this vocabulary prefix, such as MESH. Repeatable."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")]
 Precision = Annotated[

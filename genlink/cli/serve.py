@@ -15,8 +15,10 @@ from genlink.cli.options import (
     Beams,
     Cache,
     Calibrated,
+    ConceptTypes,
     Device,
     Dictionary,
+    IdPrefixes,
     Index,
     Precision,
     Ranks,
@@ -99,13 +101,8 @@ def explain(
     kb: Dictionary = None,
     k: Ranks = 5,
     calibration: Calibrated = None,
-    concept_types: Annotated[
-        list[str] | None, typer.Option("--concept-type", help="Only concepts of this semantic type. Repeatable.")
-    ] = None,
-    id_prefixes: Annotated[
-        list[str] | None,
-        typer.Option("--id-prefix", help="Only concepts of this vocabulary prefix, such as MESH. Repeatable."),
-    ] = None,
+    concept_types: ConceptTypes = None,
+    id_prefixes: IdPrefixes = None,
     search: Search = None,
     beams: Beams = None,
     device: Device = None,
