@@ -8,7 +8,7 @@
 set -eu
 runs=runs/default
 model=$runs/preference/model
-for recipe in small/open/pretrain default/finetune default/refine default/longer default/preference; do
+for recipe in small/open/pretrain default/finetune default/refine default/longer default/longest default/preference; do
     genlink train "configs/$recipe.yaml" --resume
 done
 python scripts/run_experiment.py configs/default/evaluate.yaml --row "default model"

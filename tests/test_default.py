@@ -449,7 +449,8 @@ def test_attribution_goes_with_the_names_and_terms_and_training_with_the_weights
 def test_the_sources_of_the_default_model_tell_the_terms_of_all_that_its_recipes_read() -> None:
     root = Path(__file__).parent.parent
     known = read_sources(root / "configs" / "default" / "sources.yaml").known
-    recipes = ["small/open/pretrain", "default/finetune", "default/refine", "default/longer", "default/preference"]
+    stages = ("finetune", "refine", "longer", "longest", "preference")
+    recipes = ["small/open/pretrain", *(f"default/{stage}" for stage in stages)]
     for recipe in (read_recipe(root / "configs" / f"{name}.yaml") for name in recipes):
         read = {*recipe.knowledge_base, *recipe.pairs.sources, recipe.dev.corpus}
         read |= set(recipe.corpus.train) if recipe.corpus else set()

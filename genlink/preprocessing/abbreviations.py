@@ -78,7 +78,7 @@ def _candidates(text: str) -> Iterator[tuple[int, str, str]]:
 def _long_form(short: str, words: str) -> str | None:
     if " " in short and short.islower():
         return None  # "one case", "i. e."
-    for found in (_initials(short, words), _fewest_words(short, words)):
+    for found in (_initials(short, words), _fewest_words(short, words), _initials_in_any_order(short, words)):
         if found is None or not words.endswith(found):
             continue
         # "1-methyl-..." is cut down to "methyl-..." by both.
@@ -93,6 +93,14 @@ def _initials(short: str, words: str) -> str | None:
     """The words whose first letters are those of the short form."""
     last = list(_WORD.finditer(words))[-len(short) :]
     if len(short) < 2 or "".join(word[0][0] for word in last).lower() != short.lower():
+        return None
+    return words[last[0].start() :]
+
+
+def _initials_in_any_order(short: str, words: str) -> str | None:
+    """As ``_initials``, where the short form has the letters in another language's order: "myotonic dystrophy (DM)"."""
+    last = list(_WORD.finditer(words))[-len(short) :]
+    if len(short) < 2 or not short.isupper() or sorted(word[0][0].upper() for word in last) != sorted(short):
         return None
     return words[last[0].start() :]
 

@@ -54,6 +54,12 @@ def test_a_stray_parenthesis_costs_its_sentence_alone() -> None:
     assert find_abbreviations(text) == FAP
 
 
+def test_initials_may_come_in_the_order_of_another_language() -> None:
+    assert find_abbreviations("CTG repeats in myotonic dystrophy (DM).") == {"DM": "myotonic dystrophy"}
+    assert find_abbreviations("CTG repeats in myotonic dystrophy (dm).") == {}  # a word, a unit
+    assert find_abbreviations("CTG repeats in cancer of lungs (LC).") == {}  # "of" has no letter
+
+
 def test_the_parts_of_a_whole_are_defined_by_it_unless_the_text_does() -> None:
     text = "The hyperparathyroidism-jaw tumor syndrome (HPT-JT), hence jaw tremor (JT)."
     whole = "hyperparathyroidism-jaw tumor syndrome"
