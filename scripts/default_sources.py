@@ -50,6 +50,8 @@ class DictionarySource(Source):
     """Names of more characters are left out."""
     only_new: bool = False
     """Whether what sources of other types have is left out too."""
+    confirmed_by: tuple[str, ...] = ()
+    """Files of which one has to have a name of a concept too, or the concept is left out; without any, none is."""
 
 
 class Sources(Strict):
@@ -83,7 +85,8 @@ def build_dictionary(sources: Sequence[DictionarySource]) -> KnowledgeBase:
     and where in its own source that is the first name of a concept with a definition, and it has none. Of the others a
     name is kept where nothing that goes before has it, and its source no concept with a better claim: one that is
     called so by its first name or, where none is or several are, one that has a definition. What is still claimed alike
-    stays ambiguous. Definitions and cross references are not kept.
+    stays ambiguous. Definitions and cross references are not kept. Of a source that has ``confirmed_by``, a concept is
+    left out none of whose names these files have.
     """
     provenance = [
         Provenance(
@@ -100,6 +103,11 @@ def _concepts(sources: Sequence[DictionarySource]) -> Iterator[Concept]:
         before = frozenset().union(*(taken[t] for t in taken if t == source.type or source.only_new))
         concepts = list(read_concepts(locate(source.file)))
         concepts = [c for c in concepts if c.concept_id not in before and _key(c.name) not in before]
+        if source.confirmed_by:
+            confirmed = {
+                _key(name) for file in source.confirmed_by for c in read_concepts(locate(file)) for name in c.names
+            }
+            concepts = [c for c in concepts if not confirmed.isdisjoint(map(_key, c.names))]
         described = {_key(c.name) for c in concepts if c.definition}
         concepts = [c for c in concepts if c.definition or _key(c.name) not in described]
         best: dict[str, _Claim] = {}

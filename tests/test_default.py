@@ -245,12 +245,16 @@ def test_a_concept_has_one_home_and_earlier_sources_have_precedence(tmp_path: Pa
     ]
     third = [Concept("C:1", ("moth lung",)), Concept("C:2", ("moth", "salt fever"))]
     fourth = [Concept("D:1", ("moth",)), Concept("D:2", ("rash", "salt fever", "moth", "eruption"))]
+    fifth = [Concept("E:1", ("gene", "genes")), Concept("E:2", ("Chill", "feeling cold"))]
+    confirming = tmp_path / "confirming.txt"
+    confirming.write_text("X1||Feeling-Cold\nX1||rigor\n", encoding="utf-8")
     kb = build_dictionary(
         [
             source(tmp_path / "a.jsonl", "Disease", 40, *first),
             source(tmp_path / "b.jsonl", "Disease", 20, *second),
             source(tmp_path / "c.jsonl", "Anatomy", 40, *third),
             source(tmp_path / "d.jsonl", "Disease", 40, *fourth).model_copy(update={"only_new": True}),
+            source(tmp_path / "e.jsonl", "Disease", 40, *fifth).model_copy(update={"confirmed_by": (str(confirming),)}),
         ]
     )
     assert [(c.concept_id, c.names, c.types) for c in kb] == [
@@ -261,9 +265,10 @@ def test_a_concept_has_one_home_and_earlier_sources_have_precedence(tmp_path: Pa
         ("C:1", ("moth lung",), ("Anatomy",)),  # names of two types are ambiguous
         ("C:2", ("moth", "salt fever"), ("Anatomy",)),
         ("D:2", ("rash", "eruption"), ("Disease",)),  # but for a source that is to bring nothing else
+        ("E:2", ("Chill", "feeling cold"), ("Disease",)),  # and what no other file confirms is left out
     ]
     assert not any(c.xrefs for c in kb)
-    assert [(p.source, p.format) for p in kb.provenance] == [(f"{n}.jsonl", "jsonl") for n in "abcd"]
+    assert [(p.source, p.format) for p in kb.provenance] == [(f"{n}.jsonl", "jsonl") for n in "abcde"]
     assert kb.provenance[0].licence == "CC BY 4.0: a, https://example.org"
 
 

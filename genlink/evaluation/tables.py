@@ -142,11 +142,17 @@ def _check_preset(name: str, preset: str, policy: Mapping[str, Any]) -> None:
 
 
 def _plain_table(record: Mapping[str, Any]) -> str:
-    """The rows of one result file as they are, in the columns that it names."""
+    """The rows of one result file as they are, in the columns that it names; estimates become per cent."""
     columns = record["settings"]["columns"]
     header = ("", *(column.replace("_", " ") for column in columns))
-    rows = [(row, *(number(measures.get(column)) for column in columns)) for row, measures in record["metrics"].items()]
+    rows = [
+        (row, *(_plain_cell(measures.get(column)) for column in columns)) for row, measures in record["metrics"].items()
+    ]
     return markdown([header, ("---", *["---:"] * len(columns)), *rows])
+
+
+def _plain_cell(measured: Mapping[str, Any] | None) -> str:
+    return with_interval(measured) if measured and "low" in measured else number(measured)
 
 
 def _benchmark_table(record: Mapping[str, Any]) -> str:

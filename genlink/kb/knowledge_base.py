@@ -15,7 +15,7 @@ from genlink.kb.provenance import Provenance
 from genlink.kb.records import decode_concept, split_prefix
 from genlink.kb.report import BuildReport
 from genlink.kb.store import open_tables, save_tables
-from genlink.kb.tables import Tables, find
+from genlink.kb.tables import Tables, find, find_beginnings
 from genlink.schema import Concept
 from genlink.text import Normalisation, normalise
 
@@ -160,6 +160,11 @@ class KnowledgeBase:
     def key_index(self, name: str) -> int | None:
         """The index of the key of ``name``, verbatim or normalised; None where no concept has such a name."""
         return self._find_key(self._key_of(name))
+
+    def keys_at_start(self, text: str) -> list[tuple[int, int]]:
+        """(length, index) of each key that ``text``, itself a key, begins with, from the shortest to the longest."""
+        added = ((n, self._additions.new_key_indices.get(text[:n])) for n in self._additions.key_lengths)
+        return sorted([*find_beginnings(self._tables.keys, text), *((n, i) for n, i in added if i is not None)])
 
     def key_concepts(self, i: int) -> tuple[int, ...]:
         """The indices of the concepts with key i, ascending."""

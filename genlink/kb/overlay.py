@@ -16,6 +16,7 @@ class Additions:
 
     ``names``, ``keys`` map a concept index to the names and key indices added to that concept; ``key_concepts`` a key
     index to the concepts added to it. ``new_keys`` follow the base's keys: the first has the index ``first_key``.
+    ``key_lengths`` are the lengths that they have.
     """
 
     first_key: int
@@ -24,6 +25,7 @@ class Additions:
     key_concepts: dict[int, tuple[int, ...]] = field(default_factory=dict)
     new_keys: list[str] = field(default_factory=list)
     new_key_indices: dict[str, int] = field(default_factory=dict)
+    key_lengths: set[int] = field(default_factory=set)
 
     def copy(self) -> Additions:
         """A copy to add to; the values are immutable and shared."""
@@ -34,6 +36,7 @@ class Additions:
             dict(self.key_concepts),
             list(self.new_keys),
             dict(self.new_key_indices),
+            set(self.key_lengths),
         )
 
     def key_index(self, key: str) -> int:
@@ -41,6 +44,7 @@ class Additions:
         index = self.new_key_indices.setdefault(key, self.first_key + len(self.new_keys))
         if index == self.first_key + len(self.new_keys):
             self.new_keys.append(key)
+            self.key_lengths.add(len(key))
         return index
 
     def connect(self, concept: int, key: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy.typing as npt
 
 from genlink.text import Normalisation
 
-__all__ = ["Rows", "Tables", "find"]
+__all__ = ["Rows", "Tables", "find", "find_beginnings"]
+
+# marisa takes NUL for the end of a text; half of a surrogate pair has no UTF-8.
+_IN_NO_TRIE = re.compile("[\0\ud800-\udfff]")
 
 Integers = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
@@ -70,10 +74,10 @@ class Tables:
 
 def find(trie: Any, text: str) -> int | None:
     """The index of ``text`` in a marisa trie, or None."""
-    if "\0" in text:  # marisa would look up the part before it
-        return None
-    try:
-        index: int | None = trie.get(text)
-    except UnicodeEncodeError:  # half of a surrogate pair: in no trie
-        return None
+    index: int | None = None if _IN_NO_TRIE.search(text) else trie.get(text)
     return index
+
+
+def find_beginnings(trie: Any, text: str) -> list[tuple[int, int]]:
+    """(length, index) of all in a marisa trie that ``text`` begins with."""
+    return [(len(key), i) for key, i in trie.iter_prefixes_with_ids(_IN_NO_TRIE.split(text, maxsplit=1)[0])]

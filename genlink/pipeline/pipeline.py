@@ -157,8 +157,7 @@ class Pipeline:
         self.rules = rules
         self._opening = opening
         self._turn = threading.Lock()  # a model is switched to evaluation while it is used
-        self._finder: NameFinder | None = None
-        self._finder_lock = threading.Lock()
+        self.finder = NameFinder(linker.kb, rules)
 
     @property
     def kb(self) -> KnowledgeBase:
@@ -174,14 +173,6 @@ class Pipeline:
                 "`load` it."
             )
         return self._opening
-
-    @property
-    def finder(self) -> NameFinder:
-        """Finds the names of the dictionary in plain text; built when it is first needed."""
-        with self._finder_lock:
-            if self._finder is None:
-                self._finder = NameFinder(self.kb, self.rules)
-            return self._finder
 
     def link(self, inputs: Input | Mention | Sequence[Mention], k: int = 5) -> list[Prediction]:
         """One prediction for each mention, in order, with the candidates of at most ``k`` ranks.

@@ -1,21 +1,24 @@
-"""Mentions found in plain text: the longest names of a dictionary, word for word, by the automaton of Aho and Corasick
-(Efficient string matching: an aid to bibliographic search, CACM 1975)."""
+"""Mentions found in plain text: the longest names of a dictionary, word for word, looked up in the trie of its keys."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal
 
 from genlink.kb import KnowledgeBase
 from genlink.preprocessing.abbreviations import find_abbreviations
-from genlink.preprocessing.function_words import FUNCTION_WORDS
+from genlink.preprocessing.common_words import FUNCTION_WORDS, GENERAL_WORDS
 from genlink.schema import Document, Mention, Span
 from genlink.text import cluster_end, is_word_character, normalise, normalise_with_offsets
 
 __all__ = ["FinderRules", "NameFinder"]
+
+COMMON_WORDS = FUNCTION_WORDS | GENERAL_WORDS
+LONGEST = 1_000  # characters of a name
+
+_Kind = Literal["name", "abbreviation", "left out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,49 +27,51 @@ class FinderRules:
 
     ``min_characters``: names with fewer, blanks not counted, are not, and neither are names without a letter.
     ``capitals``: a name of one word and at most so many characters that the dictionary always writes with two or more
-    capitals ("ALL", "WAS") is taken for an abbreviation, and is found only where the text writes two or more capitals
-    too; 0 switches this off. ``function_words``: any other name that is an English function word of scikit-learn's
-    list is left out. ``without``: more names to leave out, in any spelling with the same key. ``abbreviations``: with a
-    name that a document abbreviates ("silver fever (SF)"), its short form is found wherever it stands in that document.
+    capitals ("ALL", "WAS"), or that has the initials of another name of its concept ("cold" of chronic obstructive lung
+    disease), is taken for an abbreviation, and is found only where the text writes two or more capitals too; 0 switches
+    this off. ``common_words``: any other name that is an English function word of scikit-learn's list, or a general
+    word of articles ("role", "result"), is left out. ``plurals``: a name with an "s" behind it is found too.
+    ``without``: more names to leave out, in any spelling with the same key. ``abbreviations``: with a name that a
+    document abbreviates ("silver fever (SF)"), its short form is found wherever it stands in that document.
     """
 
     min_characters: int = 3
     capitals: int = 5
-    function_words: bool = True
+    common_words: bool = True
+    plurals: bool = True
     without: tuple[str, ...] = ()
     abbreviations: bool = True
 
 
 class NameFinder:
-    """Finds names of one knowledge base in texts; it is built once, and then takes time in proportion to a text."""
+    """Finds names of one knowledge base in texts. Nothing is built for it; the time is in proportion to the text."""
 
     def __init__(self, kb: KnowledgeBase, rules: FinderRules = FinderRules()) -> None:
-        from ahocorasick_rs import AhoCorasick, Implementation
-
         self.kb = kb
         self.rules = rules
-        self._abbreviations: set[int] = set()  # patterns that count in capitals alone
-        self._automaton: Any = AhoCorasick(
-            self._patterns(), store_patterns=False, implementation=Implementation.ContiguousNFA
-        )
+        self._without = frozenset(map(self._key, rules.without))
+        self._kinds: dict[int, _Kind] = {}  # of the keys that were met
 
     def find(self, text: str) -> list[Span]:
         """Where names stand, in order: of the names that begin first the longest, then on behind its end.
 
-        What a span covers has the key of a name (``genlink.text.normalise``), begins and ends with a word, and no two
-        spans overlap.
+        What a span covers has the key of a name (``genlink.text.normalise``), or of its plural, begins and ends with a
+        word, and no two spans overlap. Names of more than 1,000 characters are not looked for.
         """
         key, offsets = normalise_with_offsets(text, self.kb.normalisation)
         spans: list[Span] = []
-        found = self._automaton.find_matches_as_indexes(key, overlapping=True)
-        for pattern, first, end in sorted(found, key=lambda match: (match[1], -match[2])):
-            if spans and offsets[first] < spans[-1][1]:
+        for first in range(len(key)):
+            if (spans and offsets[first] < spans[-1][1]) or not _is_edge(key, offsets, first):
                 continue
-            if not (_is_edge(key, offsets, first) and _is_edge(key, offsets, end)):
-                continue
-            span = offsets[first], cluster_end(text, offsets[end - 1])
-            if pattern not in self._abbreviations or _capitals(text[slice(*span)]) > 1:
-                spans.append(span)
+            for length, name in reversed(self.kb.keys_at_start(key[first : first + LONGEST])):
+                end = self._end_of_word(key, offsets, first + length)
+                if not _is_edge(key, offsets, end):
+                    continue
+                span = offsets[first], cluster_end(text, offsets[end - 1])
+                kind = self._kind(name)
+                if kind == "name" or (kind == "abbreviation" and _capitals(text[slice(*span)]) > 1):
+                    spans.append(span)
+                    break
         return spans
 
     def with_mentions(self, document: Document) -> Document:
@@ -83,9 +88,8 @@ class NameFinder:
     def _short_forms(self, text: str, names: list[Span]) -> list[Span]:
         """Where short forms of the found ``names`` stand that no name covers."""
         found = {self._key(text[slice(*span)]) for span in names}
-        without = set(map(self._key, self.rules.without))
         shorts = [s for s, long in find_abbreviations(text).items() if self._key(long) in found]
-        shorts = [short for short in shorts if self._key(short) not in without]
+        shorts = [short for short in shorts if self._key(short) not in self._without]
         if not shorts:
             return []
         words = "|".join(map(re.escape, sorted(shorts, key=len, reverse=True)))
@@ -100,26 +104,41 @@ class NameFinder:
     def _key(self, name: str) -> str:
         return normalise(name, self.kb.normalisation)
 
-    def _patterns(self) -> Iterator[str]:
-        kb, rules = self.kb, self.rules
-        without = set(map(self._key, rules.without))
-        function_words = FUNCTION_WORDS if rules.function_words else frozenset()
-        n = 0
-        for i in range(kb.n_keys):
-            key = kb.key(i)
-            if key in without or not any(map(str.isalpha, key)):
-                continue
-            if len(key) - key.count(" ") < rules.min_characters:
-                continue
-            if len(key) <= rules.capitals and " " not in key and self._is_abbreviation(i):
-                self._abbreviations.add(n)
-            elif key.casefold() in function_words:
-                continue
-            yield key
-            n += 1
+    def _end_of_word(self, key: str, offsets: list[int], end: int) -> int:
+        """The end of a match, behind the "s" of a plural if one is there."""
+        plural = self.rules.plurals and key[end : end + 1] in ("s", "S") and _is_edge(key, offsets, end + 1)
+        return end + plural
+
+    def _kind(self, key: int) -> _Kind:
+        if key not in self._kinds:
+            self._kinds[key] = self._kind_of(key, self.kb.key(key))
+        return self._kinds[key]
+
+    def _kind_of(self, i: int, key: str) -> _Kind:
+        rules = self.rules
+        if key in self._without or not any(map(str.isalpha, key)):
+            return "left out"
+        if len(key) - key.count(" ") < rules.min_characters:
+            return "left out"
+        if len(key) <= rules.capitals and " " not in key and self._is_abbreviation(i):
+            return "abbreviation"
+        return "left out" if rules.common_words and key.casefold() in COMMON_WORDS else "name"
 
     def _is_abbreviation(self, key: int) -> bool:
-        return all(_capitals(self.kb.key_name(key, concept)) > 1 for concept in self.kb.key_concepts(key))
+        return all(
+            _capitals(self.kb.key_name(key, concept)) > 1 or self._is_initials(key, concept)
+            for concept in self.kb.key_concepts(key)
+        )
+
+    def _is_initials(self, key: int, concept: int) -> bool:
+        """Whether another name of the concept has these letters as initials, function words left out or not."""
+        letters = self.kb.key(key)
+        for other in self.kb.concept_keys(concept):
+            words = self.kb.key(other).split()
+            telling = [word for word in words if word not in FUNCTION_WORDS]
+            if letters in ("".join(word[0] for word in some) for some in (words, telling)):
+                return True
+        return False
 
 
 def _capitals(text: str) -> int:

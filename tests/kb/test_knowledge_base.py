@@ -333,6 +333,17 @@ def test_an_overlay_adds_keys_after_those_of_the_base(kb: KnowledgeBase) -> None
     assert kb.concept_ids("mitral leak") == ()
 
 
+def test_keys_at_the_start_of_a_text_are_found_in_base_and_overlay(kb: KnowledgeBase) -> None:
+    over = kb.overlay({"D009203": ["heart attack of old", "heart"]})
+    text = "heart attack of old people"
+    found = [(key_index(over, name), len(name)) for name in ("heart", "heart attack", "heart attack of old")]
+    assert over.keys_at_start(text) == [(length, key) for key, length in found]
+    assert kb.keys_at_start(text) == [(len("heart attack"), key_index(kb, "heart attack"))]
+    # marisa knows no NUL and no half of a surrogate pair
+    assert kb.keys_at_start("heart attack\0") == kb.keys_at_start("heart attack\ud800") == kb.keys_at_start(text)
+    assert kb.keys_at_start("heart\0 attack") == kb.keys_at_start("") == []
+
+
 def test_a_new_spelling_of_a_known_key_is_a_name_but_no_new_key(kb: KnowledgeBase) -> None:
     over = kb.overlay({"D009203": ["HEART ATTACK", "MI"]})
     assert over.concept_at(0).names == (*INFARCT.names, "HEART ATTACK")

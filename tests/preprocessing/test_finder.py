@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from genlink.kb import KnowledgeBase
 from genlink.preprocessing import FinderRules, NameFinder
-from genlink.preprocessing.function_words import FUNCTION_WORDS
+from genlink.preprocessing.common_words import FUNCTION_WORDS
 from genlink.schema import Concept, Document
 from genlink.text import Normalisation, normalise
 
-EVERYTHING = FinderRules(min_characters=1, capitals=0, function_words=False)
+EVERYTHING = FinderRules(min_characters=1, capitals=0, common_words=False, plurals=False)
 
 
 def kb_of(*names: str, normalisation: Normalisation = Normalisation()) -> KnowledgeBase:
@@ -70,8 +70,28 @@ def test_an_abbreviation_that_is_a_word_is_found_in_capitals_alone() -> None:
     assert found("gout", "GOUT", rules=FinderRules(capitals=0)) == ["gout"]
 
 
+def test_a_word_of_the_initials_of_another_name_is_found_in_capitals_alone() -> None:
+    kb = KnowledgeBase.from_concepts([Concept("C1", ("chronic obstructive lung disease", "cold", "smoker lung"))])
+    text = "cold COLD, smoker lung"
+    assert [text[slice(*span)] for span in NameFinder(kb).find(text)] == ["COLD", "smoker lung"]
+    assert [text[slice(*span)] for span in NameFinder(kb, FinderRules(capitals=0)).find(text)] == [
+        "cold",
+        "COLD",
+        "smoker lung",
+    ]
+    of = KnowledgeBase.from_concepts([Concept("C1", ("cancer of lung", "CL", "clu"))])
+    assert NameFinder(of, FinderRules(min_characters=2)).find("cl CL clu") == [(3, 5), (6, 9)]  # without "of" too
+
+
+def test_plurals_are_found() -> None:
+    assert found("Kidneys, kidneyss, KIDNEYS", "kidney", rules=FinderRules()) == ["Kidneys", "KIDNEYS"]
+    assert found("kidneys fail, kidneys", "kidney", "kidneys fail", rules=FinderRules()) == ["kidneys fail", "kidneys"]
+    assert found("kidneys", "kidney", rules=FinderRules(plurals=False)) == []
+
+
 def test_function_words_and_the_names_that_somebody_leaves_out_are_not_found() -> None:
     assert found("other fever here", "other", "fever", "here", rules=FinderRules()) == ["fever"]
+    assert found("The result: a light fever", "result", "light", "fever", rules=FinderRules()) == ["fever"]
     assert found("Spotted fever", "fever", rules=FinderRules(without=("FEVER",))) == []
 
 

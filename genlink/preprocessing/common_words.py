@@ -1,10 +1,15 @@
-"""English words that say nothing by themselves.
+"""English words that are hardly ever a mention, though ontologies have them as names.
 
-The list of the Glasgow Information Retrieval Group as scikit-learn has it (``ENGLISH_STOP_WORDS``, BSD-3-Clause), which
-takes a second to import.
+``FUNCTION_WORDS`` say nothing by themselves: the list of the Glasgow Information Retrieval Group as scikit-learn has it
+(``ENGLISH_STOP_WORDS``, BSD-3-Clause), which takes a second to import.
+
+``GENERAL_WORDS`` are general words of articles. Ontologies have them as classes of their own upper levels ("role",
+"group", "stage"), as qualities ("rare", "localized"), as brands ("result" is omeprazole) or as allergens ("fig"). They
+were picked by reading what names of the default dictionary are found in the training articles of CRAFT where nothing is
+annotated.
 """
 
-__all__ = ["FUNCTION_WORDS"]
+__all__ = ["FUNCTION_WORDS", "GENERAL_WORDS"]
 
 _WORDS = """
     a about above across after afterwards again against all almost alone along already also although always am among
@@ -27,3 +32,13 @@ _WORDS = """
     yourself yourselves
 """
 FUNCTION_WORDS = frozenset(_WORDS.split())
+
+_GENERAL = """
+    acquired animal application axis balance band base binding brand buffer carrier class cluster common condition
+    control date defect dependence donor element event extension factor female field fig focus function general genetic
+    genetically group indicator inherited injury junction layer lead light localized lost male man material matrix
+    modifier mutant name object orange organism part pattern phase population posterior preparation primary probe
+    process progression projection rare read region regression result role sage sample scale secondary segment sensitive
+    sensitivity snail solution space stage structure subject surface system test tip type unit woman
+"""
+GENERAL_WORDS = frozenset(_GENERAL.split())
