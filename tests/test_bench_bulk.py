@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bench_bulk
 import pytest
+from calls import Run
 
 from genlink.bulk.parts import Parts
 from genlink.errors import DataError, UsageError
@@ -55,9 +56,7 @@ if sys.platform == "linux":  # memory is read from /proc
 
 
 @pytest.fixture
-def bench(
-    genlink: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[list[str]]]:
+def bench(genlink: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
     """The benchmark of `exact`, its commands carried out in this process: what they were."""
     names = tmp_path / "names.txt"
     names.write_text("".join(f"C{i}||{name}\n" for i, name in enumerate(NAMES)), encoding="utf-8")
