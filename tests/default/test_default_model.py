@@ -72,10 +72,20 @@ def test_how_it_searches_and_what_makes_its_scores_probabilities_is_packed_with_
         code, out, err = genlink("link", "--text", "[[gout]]")
         assert code == 0 and "probability" in out, err
         assert ("NIL" in out) == bool(threshold)
-    for changed in (["--kb", str(tmp_path / "names.txt")], ["--beams", "4"], ["--search", "exact"]):
+    for changed in (
+        ["--kb", str(tmp_path / "names.txt")],
+        ["--beams", "4"],
+        ["--search", "exact"],
+        ["--concept-type", "Disease"],
+        ["--id-prefix", "C3"],
+    ):
         code, out, err = genlink("link", *changed, "--text", "[[gout]]")
         assert code == 0 and "NIL" not in out and "probability" not in out, err
-    assert load(beams=4).calibration is None and load().calibration is not None
+    assert (
+        load(beams=4).calibration is None
+        and load(kb=tmp_path / "names.txt").calibration is None
+        and load().calibration is not None
+    )
 
 
 def test_the_dictionary_alone_is_the_one_that_is_packed(bundle: Path, tmp_path: Path) -> None:
