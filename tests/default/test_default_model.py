@@ -77,7 +77,6 @@ def test_how_it_searches_and_what_makes_its_scores_probabilities_is_packed_with_
         ["--beams", "4"],
         ["--search", "exact"],
         ["--concept-type", "Disease"],
-        ["--id-prefix", "C3"],
     ):
         code, out, err = genlink("link", *changed, "--text", "[[gout]]")
         assert code == 0 and "NIL" not in out and "probability" not in out, err
