@@ -8,8 +8,10 @@ a short sentence; half of them from each. `--distinct` different ones are drawn,
 some much more often than others. A document has one mention, so that none is the context of another.
 
 `genlink link` links the file without a disturbance; again, killed when half of its parts are there, and on with
-`--resume`; and in several processes. One thread a process. Lines that differ are counted. `peak_mb` is what the
-processes of a command have in memory together, looked at twice a second; what they share is counted for each.
+`--resume`; and in several processes. One thread a process. Lines that differ are counted, and of these the ones whose
+answers do: a probability or a score may differ by 0.0001, since its last digits depend on which mentions are linked
+together. `peak_mb` is what the processes of a command have in memory together, looked at twice a second; what they
+share is counted for each.
 
 What is finished lies in the folder `--work` and is not done again, so the same command goes on after an interruption.
 """
@@ -52,7 +54,9 @@ SENTENCES = (
     ("The patient was treated for ", " at another hospital last year."),
     ("Risk factors of ", " are not well understood."),
 )
-COLUMNS = ("mentions", "seconds", "mentions_per_second", "peak_mb", "lines_different")
+COUNTS = ("lines_different", "answers_different")
+COLUMNS = ("mentions", "seconds", "mentions_per_second", "peak_mb", *COUNTS)
+TOLERANCE = 1e-4  # of probabilities and scores that count as the same
 LOOK_SECONDS = 0.5
 MOMENTS = 20  # of the memory of a linking
 
@@ -115,6 +119,34 @@ def lines_different(a: Path, b: Path) -> int:
     """How many lines of two files differ, those that one of them lacks among them."""
     with a.open("rb") as first, b.open("rb") as second:
         return sum(x != y for x, y in zip_longest(first, second))
+
+
+def answers_different(a: Path, b: Path) -> int:
+    """How many lines of two files differ in more than the last digits of numbers.
+
+    What is no JSON is compared as it stands.
+    """
+    with a.open("rb") as first, b.open("rb") as second:
+        return sum(
+            x != y and not _is_same(_parsed(x), _parsed(y)) for x, y in zip_longest(first, second, fillvalue=b"")
+        )
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return line
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_is_same(value, b[key]) for key, value in a.items())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_is_same, a, b))
+    if isinstance(a, float) and isinstance(b, float):  # offsets and ranks are whole numbers, and have to be equal
+        return abs(a - b) <= TOLERANCE
+    return type(a) is type(b) and bool(a == b)
 
 
 # Commands that are watched
@@ -255,7 +287,8 @@ def shared(bench: Bench, n: int) -> dict[str, Any]:
 
 
 def compared(bench: Bench, output: str) -> dict[str, Any]:
-    return {"lines_different": lines_different(bench.work / "undisturbed", bench.work / output)}
+    before, after = bench.work / "undisturbed", bench.work / output
+    return {"lines_different": lines_different(before, after), "answers_different": answers_different(before, after)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -306,8 +339,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         packages=("torch", "transformers"),
     )
     for row, facts in rows.items():
-        different = f", {facts['lines_different']} lines different" if "lines_different" in facts else ""
-        print(f"{row}: {facts['mentions_per_second']} mentions a second, {facts['peak_mb']} MB at most{different}")
+        said = [f"{facts['mentions_per_second']} mentions a second", f"{facts['peak_mb']} MB at most"]
+        said += [f"{facts[key]} {key.replace('_', ' ')}" for key in COUNTS if key in facts]
+        print(f"{row}: {', '.join(said)}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from calls import MakeLinker, Run
 from hypothesis import settings
 
 from genlink.cli.app import main
@@ -36,7 +37,7 @@ def _places_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 @pytest.fixture
-def genlink(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def genlink(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run ``genlink`` with these arguments in this process: exit code, stdout, stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -49,7 +50,7 @@ def genlink(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def tiny_generator() -> Callable[..., GenerativeLinker]:
+def tiny_generator() -> MakeLinker:
     """Makes a generative linker over a knowledge base, of random weights so large that mentions get other answers."""
 
     def make(kb: KnowledgeBase, **settings: Any) -> GenerativeLinker:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import bench_bulk
 import pytest
+from calls import Run
 
 from genlink.bulk.parts import Parts
 from genlink.errors import DataError, UsageError
 from genlink.evaluation import read_result
+from genlink.evaluation.tables import render_table
+from genlink.files import read_json, write_json
 
 NAMES = [f"fever {i}" for i in range(40)]
+MENTION = {
+    "spans": [[0, 6]],
+    "name": "asthma",
+    "gold": [["C1"]],
+    "probability": 0.5,
+    "scores": [-1.5, -2.5],
+    "is_nil": False,
+}
 
 
 def test_mentions_are_drawn_once_each_and_then_again() -> None:
@@ -38,6 +51,32 @@ def test_lines_that_differ_are_counted(tmp_path: Path) -> None:
     assert (bench_bulk.lines_different(a, a), bench_bulk.lines_different(a, b)) == (0, 2)
 
 
+def test_of_lines_that_differ_those_with_other_answers_are_counted(tmp_path: Path) -> None:
+    def different(mention: dict[str, Any], *lines: str) -> tuple[int, int]:
+        paths = [tmp_path / "a", tmp_path / "b"]
+        for path, found in zip(paths, (MENTION, mention), strict=True):
+            path.write_text("\n".join(["{}", json.dumps({"id": "1", "mentions": [found]}), *lines]) + "\n")
+            lines = ()
+        return bench_bulk.lines_different(*paths), bench_bulk.answers_different(*paths)
+
+    assert different(MENTION) == (0, 0)
+    assert different({**MENTION, "probability": 0.50009, "scores": [-1.50009, -2.5]}) == (1, 0)
+    for change in (
+        {"probability": 0.5002},
+        {"probability": None},
+        {"scores": [-1.5, -2.5002]},
+        {"scores": [-1.5]},
+        {"spans": [[0, 5]]},
+        {"gold": [["C2"]]},
+        {"name": "Asthma"},
+        {"is_nil": True},
+        {"is_nil": 0},
+        {"more": None},
+    ):
+        assert different({**MENTION, **change}) == (1, 1), change
+    assert different(MENTION, "null") == different(MENTION, "asthma,C1") == (1, 1)  # the second file ends before
+
+
 if sys.platform == "linux":  # memory is read from /proc
 
     def test_a_command_is_watched_with_its_children_and_killed_when_it_is_time(tmp_path: Path) -> None:
@@ -55,9 +94,7 @@ if sys.platform == "linux":  # memory is read from /proc
 
 
 @pytest.fixture
-def bench(
-    genlink: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[list[str]]]:
+def bench(genlink: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
     """The benchmark of `exact`, its commands carried out in this process: what they were."""
     names = tmp_path / "names.txt"
     names.write_text("".join(f"C{i}||{name}\n" for i, name in enumerate(NAMES)), encoding="utf-8")
@@ -104,11 +141,19 @@ def test_a_finished_step_is_not_done_again(bench: Callable[..., list[list[str]]]
     assert list(rows) == ["one process", "killed and resumed", "2 processes"]
     assert rows["one process"] == {"mentions": 2100, "seconds": 2.0, "mentions_per_second": 1050.0, "peak_mb": 60.0}
     assert rows["killed and resumed"]["seconds"] == 4.0
-    assert rows["killed and resumed"]["lines_different"] == rows["2 processes"]["lines_different"] == 0
+    for row in ("killed and resumed", "2 processes"):
+        assert (rows[row]["lines_different"], rows[row]["answers_different"]) == (0, 0)
+    header, _, one, *_ = render_table(tmp_path / "result").splitlines()
+    assert header.endswith("| lines different | answers different |") and one.endswith("| – | – |")
     settings = result["settings"]
     # 2,100 mentions are three parts, of which two are more than half; gout and 29 names are drawn.
     assert (settings["parts"], settings["parts_left_by_the_kill"], settings["distinct_questions"]) == (3, 2, 30)
     (tmp_path / "work" / "2 processes.json").unlink()
+    # A step that was finished before answers were compared has no count of them.
+    before = tmp_path / "work" / "killed and resumed.json"
+    write_json(before, {key: value for key, value in read_json(before).items() if key != "answers_different"})
     assert [command[2] for command in bench(*sizes)] == ["torch.distributed.run"]
+    resumed = render_table(tmp_path / "result").splitlines()[3]
+    assert resumed.startswith("| killed and resumed |") and resumed.endswith("| 0 | – |")
     with pytest.raises(UsageError, match="was begun with other arguments"):
         bench("--mentions", 2101, "--distinct", 30)

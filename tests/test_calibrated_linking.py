@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import pytest
+from calls import Run
 
 from genlink import Calibration, load_corpus
 from genlink.evaluation import read_predictions
-
-Run = Callable[..., tuple[int, str, str]]
 
 DICTIONARY = "C1||ague\nC2||gout\nC3||gout\nC4||asthma\n"
 TEXT = "[[Ague]], [[gout]] and [[plague]]"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calls import Run
 from pages import GUIDES, ROOT, blocks, commands
 
 from genlink.demo import run as demo
@@ -49,7 +50,7 @@ def folder(demo_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def carry_out(genlink: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+def carry_out(genlink: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Carry out a command and return what it prints; ``genlink`` alone in this process, which has loaded torch."""
 
     def call(command: str) -> str:

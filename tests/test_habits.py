@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from calls import MakeLinker, Run
 from pages import ROOT
 
 from genlink.kb import KnowledgeBase
 from genlink.linkers.calibration import Calibration
-from genlink.linkers.generative import GenerativeLinker
 from genlink.schema import Concept
 
 ROWS = re.findall(
@@ -30,7 +30,7 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def model(tiny_generator: Callable[..., GenerativeLinker], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tiny_generator: MakeLinker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights, of the types and ids of the default one."""
     names = {"MONDO:1": "asthma", "MONDO:2": "breast cancer", "MONDO:3": "Duchenne muscular dystrophy"}
     kb = KnowledgeBase.from_concepts([Concept(i, (name,), ("Disease",)) for i, name in names.items()])
@@ -54,9 +54,7 @@ def folder(model: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("number", "command"), COMMANDS, ids=[f"{n}: {command}" for n, command in COMMANDS])
-def test_a_command_of_the_habits_runs_as_it_stands_there(
-    number: str, command: str, folder: Path, genlink: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_a_command_of_the_habits_runs_as_it_stands_there(number: str, command: str, folder: Path, genlink: Run) -> None:
     words = shlex.split(command.removeprefix("HF_HUB_OFFLINE=1 "))[1:]
     code, out, err = genlink(*words)
     assert code == 0, f"row {number}: {command}\n{err}"

@@ -137,7 +137,7 @@ def link(
     from genlink.cli.screen import print_predictions
     from genlink.corpora import survey
     from genlink.kb import load_kb
-    from genlink.linkers.calibration import Calibration, own_calibration
+    from genlink.linkers.calibration import Calibration, calibration_that_holds
     from genlink.linkers.opening import LEXICAL, open_linker, place_of
     from genlink.preprocessing import FinderRules, NameFinder, Preprocessing
 
@@ -170,8 +170,12 @@ def link(
     share = share_of_this_process()
     if share.count > 1 and (output is None or corpus is None or is_streamed):
         raise UsageError("several processes share a file and write an --output: give both.")
-    is_as_saved = not (kb or search or beams or concept_types or prefixes)
-    fitted = locate(calibration) if calibration else own_calibration(place_of(model)) if is_as_saved else None
+    is_restricted = bool(concept_types or prefixes)
+    fitted = (
+        locate(calibration)
+        if calibration
+        else calibration_that_holds(place_of(model), kb=kb, search=search, beams=beams, is_restricted=is_restricted)
+    )
     calibrated = Calibration.read(fitted) if fitted else None
     with tempfile.TemporaryDirectory(prefix="genlink-link-") as folder:
         if text is not None or corpus is None:

@@ -91,18 +91,18 @@ class Benchmark:
 
         Everything that a unit needs is looked for before any is measured. Raises UsageError and DataError.
         """
-        units = self.chosen(only)
-        for unit in units:
-            if self.state(unit) == "no such model":
+        units = [(unit, self.state(unit)) for unit in self.chosen(only)]
+        for unit, state in units:
+            if state == "no such model":
                 raise UsageError(
                     f"linker `{unit.linker.name}`: {unit.linker.system}: no such model. Train it first, or name the "
                     "others with --only."
                 )
             training_minutes(unit.linker.training)
         self._check_gold()
-        for i, unit in enumerate(units, 1):
+        for i, (unit, state) in enumerate(units, 1):
             what = f"{i}/{len(units)} {unit.linker.name}, {unit.dictionary}"
-            if self.state(unit) == "done":
+            if state == "done":
                 note(f"{what}: done before")
                 continue
             note(what)

@@ -26,10 +26,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from genlink.errors import FormatError, UsageError
 from genlink.files import MANIFEST, read_json, write_json
+from genlink.kb import KnowledgeBase
 from genlink.linkers.base import Linker
 from genlink.schema import Candidate, Mention, Prediction
 
-__all__ = ["BUNDLED_CALIBRATION", "Calibration", "FittedOn", "link_calibrated", "own_calibration", "rank_scores"]
+__all__ = [
+    "BUNDLED_CALIBRATION",
+    "Calibration",
+    "FittedOn",
+    "calibration_that_holds",
+    "link_calibrated",
+    "own_calibration",
+    "rank_scores",
+]
 
 KIND, FORMAT_VERSION = "calibration", 1
 
@@ -157,6 +166,23 @@ def own_calibration(place: str | Path) -> Path | None:
     listed = manifest.get("files") if isinstance(manifest, dict) else {}
     is_listed = isinstance(listed, dict) and BUNDLED_CALIBRATION in listed
     return own if listed is None or is_listed else None
+
+
+def calibration_that_holds(
+    place: str | Path,
+    *,
+    kb: KnowledgeBase | str | Path | None,
+    search: str | None,
+    beams: int | None,
+    is_restricted: bool = False,
+) -> Path | None:
+    """``own_calibration``, where the model is asked as it was when that was fitted; else None.
+
+    Another dictionary, search or number of beams, each None where it is the model's own, makes other scores or lists,
+    and so does linking to a part of the dictionary.
+    """
+    is_changed = is_restricted or any(setting is not None for setting in (kb, search, beams))
+    return None if is_changed else own_calibration(place)
 
 
 def link_calibrated(

@@ -204,8 +204,9 @@ class DenseLinker:
     def save(self, directory: str | Path) -> None:
         """Write encoder, tokenizer, names and settings to a directory, the manifest last; vectors are the cache's.
 
-        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. Raises
-        ModelError where it would replace a directory of something else.
+        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. The card
+        and the attribution that a model came with go along by ``Pipeline.save`` alone. Raises ModelError where it would
+        replace a directory of something else.
         """
         require_replaceable(directory, DENSE_KIND, ModelError)
         with atomic_directory(directory) as target:

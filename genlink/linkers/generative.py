@@ -295,8 +295,9 @@ class GenerativeLinker:
     def save(self, directory: str | Path) -> None:
         """Write one directory with everything: weights, tokenizer, names, trie, settings, and the manifest last.
 
-        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. Raises
-        ModelError where it would replace a directory of something else.
+        The directory is also a plain Hugging Face checkpoint. An old one at this place survives any failure. The card
+        and the attribution that a model came with go along by ``Pipeline.save`` alone. Raises ModelError where it would
+        replace a directory of something else.
         """
         require_replaceable(directory, KIND, ModelError)
         kb, trie = self.kb, self.trie

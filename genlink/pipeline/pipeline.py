@@ -15,7 +15,7 @@ from genlink.errors import ModelError, UsageError
 from genlink.evaluation import to_record
 from genlink.files import atomic_directory, has_manifest, require_replaceable, sha256
 from genlink.kb import KnowledgeBase, load_kb
-from genlink.linkers.calibration import BUNDLED_CALIBRATION, Calibration, link_calibrated, own_calibration
+from genlink.linkers.calibration import BUNDLED_CALIBRATION, Calibration, calibration_that_holds, link_calibrated
 from genlink.linkers.model_directory import DENSE_KIND, KIND, add_file, set_fact
 from genlink.linkers.opening import OpenedLinker, open_linker, place_of, systems_of
 from genlink.pipeline.linked import Input, Linked, as_documents
@@ -98,8 +98,8 @@ class Opening:
         """See ``load``."""
         place = place_of(str(self.model))
         calibration = self.calibration
-        if calibration is None and self.kb is None and self.search is None and self.beams is None:
-            calibration = own_calibration(place)
+        if calibration is None:
+            calibration = calibration_that_holds(place, kb=self.kb, search=self.search, beams=self.beams)
         if isinstance(calibration, str | Path):
             calibration = Calibration.read(locate(calibration))
         linker = open_linker(

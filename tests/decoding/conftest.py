@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
+from toys import build
 from transformers import BartConfig, BartForConditionalGeneration
-
-from genlink.trie import NameTrie
-
-END = 2
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,8 +45,4 @@ def tiny_bart():
 @pytest.fixture(scope="session")
 def build_trie():
     """A function that makes a trie of lists of tokens."""
-
-    def build(names: list[tuple[int, ...]]) -> NameTrie:
-        return NameTrie.build([t for name in names for t in name], np.cumsum([0, *map(len, names)]), END)
-
     return build

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from calls import Run
 
 from genlink.config.benchmark import BenchmarkConfig, read_benchmark
 from genlink.errors import CorpusError, DataError, FormatError, UsageError
@@ -18,8 +18,6 @@ from genlink.evaluation.measure import cpu_milliseconds, draw_sample
 from genlink.evaluation.process import in_fresh_process, is_proc
 from genlink.evaluation.tables import render_table
 from genlink.schema import Mention
-
-Run = Callable[..., tuple[int, str, str]]
 
 FILE = """\
 results: results/benchmark/dev.json

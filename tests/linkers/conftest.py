@@ -37,3 +37,11 @@ def model(tokenizer):
 @pytest.fixture(scope="module")
 def linker(model, tokenizer, small_kb):
     return GenerativeLinker(model, tokenizer, small_kb, template=TEMPLATE, search=SearchSettings(name_tokens=30))
+
+
+@pytest.fixture(scope="module")
+def saved(linker, tmp_path_factory):
+    """The directory of that linker; nothing may be changed there."""
+    directory = tmp_path_factory.mktemp("models") / "model"
+    linker.save(directory)
+    return directory

@@ -24,13 +24,6 @@ HEAVY = {"transformers", "scipy", "sklearn", "pandas", "pyarrow", "datasets", "m
 TEXTS = [" silver fever", "x", " α/β  ", " <mask> and </s>", "<s>", " 病", "\u0301", " " * 5, " it's 12.5%"]
 
 
-@pytest.fixture(scope="module")
-def saved(linker, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("models") / "model"
-    linker.save(directory)
-    return directory
-
-
 @pytest.fixture
 def copy(saved, tmp_path):
     """A copy that may be changed: its manifest, like those of older versions, has no hashes."""

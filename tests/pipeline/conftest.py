@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calls import MakeLinker, Run
 
 from genlink.kb import KnowledgeBase
 from genlink.linkers.generative import GenerativeLinker
@@ -21,7 +21,7 @@ CONCEPTS = [
 
 
 @pytest.fixture(scope="session")
-def linker(tiny_generator: Callable[..., GenerativeLinker]) -> GenerativeLinker:
+def linker(tiny_generator: MakeLinker) -> GenerativeLinker:
     return tiny_generator(KnowledgeBase.from_concepts(CONCEPTS))
 
 
@@ -41,6 +41,6 @@ def dictionary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def genlink_command(genlink: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+def genlink_command(genlink: Run) -> Run:
     """The fixture ``genlink`` by another name, where the package is imported by its own."""
     return genlink

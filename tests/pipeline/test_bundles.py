@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from calls import Run
+from fake_hub import FakeApi
 
 import genlink
 from genlink import Calibration, Concept, DataError, KnowledgeBase, ModelError, Pipeline, Preprocessing, UsageError
@@ -18,28 +19,10 @@ from genlink.kb import load_kb
 from genlink.kb.provenance import Provenance, restricted_vocabularies
 from genlink.linkers.generative import GenerativeLinker
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def copy(model: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(model, tmp_path / "copy"))
-
-
-class FakeApi:
-    """Keeps what would be uploaded."""
-
-    def __init__(self) -> None:
-        self.repositories: list[tuple[str, bool]] = []
-        self.files: dict[str, bytes] = {}
-
-    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
-        assert exist_ok
-        self.repositories.append((repo_id, private))
-
-    def upload_folder(self, *, repo_id: str, folder_path: str, commit_message: str, allow_patterns: list[str]) -> None:
-        assert repo_id == self.repositories[-1][0] and commit_message
-        self.files = {name: (Path(folder_path) / name).read_bytes() for name in allow_patterns}
 
 
 def files_of(directory: Path) -> list[str]:
@@ -72,7 +55,7 @@ def test_names_that_are_not_used_are_not_looked_at(copy: Path) -> None:
     assert GenerativeLinker.load(copy, kb=kb).kb is kb
 
 
-def test_a_directory_of_an_older_version_has_no_hashes_and_opens(genlink_command: Command, copy: Path) -> None:
+def test_a_directory_of_an_older_version_has_no_hashes_and_opens(genlink_command: Run, copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     del manifest["files"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
@@ -84,9 +67,7 @@ def test_a_directory_of_an_older_version_has_no_hashes_and_opens(genlink_command
         GenerativeLinker.load(copy)
 
 
-def test_info_tells_what_a_model_holds_and_takes(
-    genlink_command: Command, linker: GenerativeLinker, model: Path
-) -> None:
+def test_info_tells_what_a_model_holds_and_takes(genlink_command: Run, linker: GenerativeLinker, model: Path) -> None:
     code, out, _ = genlink_command("info", model, "--json")
     facts = json.loads(out)
     assert code == 0 and facts == model_facts(model)
@@ -103,7 +84,7 @@ def test_info_tells_what_a_model_holds_and_takes(
     assert code == 0 and f"all {len(files_of(model)) - 1} files are those that were saved" in out
 
 
-def test_nothing_is_read_of_a_model_whose_files_are_damaged(genlink_command: Command, copy: Path) -> None:
+def test_nothing_is_read_of_a_model_whose_files_are_damaged(genlink_command: Run, copy: Path) -> None:
     shutil.rmtree(copy / "trie")
     (copy / "kb" / "ids.marisa").write_bytes(b"")
     (copy / "config.json").unlink()
@@ -115,7 +96,7 @@ def test_nothing_is_read_of_a_model_whose_files_are_damaged(genlink_command: Com
     assert code == 1 and "kb/ids.marisa" in out and error.count("\n") == 1
 
 
-def test_info_fails_where_a_file_was_changed_or_there_is_no_model(genlink_command: Command, copy: Path) -> None:
+def test_info_fails_where_a_file_was_changed_or_there_is_no_model(genlink_command: Run, copy: Path) -> None:
     (copy / "config.json").write_text("{}")
     code, out, error = genlink_command("info", copy)
     assert code == 1 and "damaged: config.json" in out and error.count("\n") == 1
@@ -279,7 +260,7 @@ def test_restricted_vocabularies_are_told_by_what_is_recorded(
     assert restricted_vocabularies([Provenance(source, "biosyn", licence)], ["D1"]) == expected
 
 
-def test_provenance_stays_with_the_names(genlink_command: Command, dictionary: Path, tmp_path: Path) -> None:
+def test_provenance_stays_with_the_names(genlink_command: Run, dictionary: Path, tmp_path: Path) -> None:
     source = Provenance("dictionary.txt", "biosyn")
     assert load_kb(dictionary).provenance == (source,)
     code, _, _ = genlink_command("kb", "build", dictionary, "--licence", "CC0", "--output", tmp_path / "kb")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import datasets
 import pandas
 import pytest
+from calls import Run
 
 import genlink
 from genlink import FormatError, UsageError
@@ -26,7 +26,7 @@ def _cache_of_data_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def test_a_frame_gets_the_cells_that_genlink_link_writes(
-    genlink_command: Callable[..., tuple[int, str, str]], dictionary: Path, tmp_path: Path
+    genlink_command: Run, dictionary: Path, tmp_path: Path
 ) -> None:
     frame = pandas.DataFrame(ROWS, columns=["problem", "note"], index=["d", "c", "b", "a"])
     frame.to_csv(tmp_path / "table.csv", index=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
@@ -58,6 +59,21 @@ def make_model(tokenizer):
         bart = fresh_bart(tokenizer, **shape, seed=1)
         set_dropout(bart, dropout)
         return bart
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_decided_model(make_model):
+    """A function that makes a tiny BART that is far from indifferent, with a bias of its own for each token."""
+
+    def make():
+        model = make_model().eval()
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            model.model.shared.weight.normal_(0, 0.5, generator=generator)
+            model.final_logits_bias.normal_(generator=generator)
+        return model
 
     return make
 

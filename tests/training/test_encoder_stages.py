@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
+from training_runs import PulledPlugError
 
 from genlink.config import EncoderConfig, SapbertConfig
 from genlink.data.name_pairs import NamePairs
@@ -30,10 +31,6 @@ from genlink.training.name_vectors import CurrentVectors, DenseCandidates
 from genlink.training.sapbert import sapbert_task
 
 pytestmark = pytest.mark.usefixtures("accelerator")
-
-
-class PulledPlugError(Exception):
-    """Somebody pulled the plug."""
 
 
 @pytest.fixture

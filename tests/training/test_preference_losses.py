@@ -138,14 +138,8 @@ ASKED = [
 
 
 @pytest.fixture(scope="module")
-def model(make_model):
-    """A tiny BART that is far from indifferent, with a bias of its own for each token."""
-    model = make_model().eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        model.model.shared.weight.normal_(0, 0.5, generator=generator)
-        model.final_logits_bias.normal_(generator=generator)
-    return model
+def model(make_decided_model):
+    return make_decided_model()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_runs import PulledPlugError
 
 from genlink.data.batches import collate
 from genlink.errors import ModelError, UsageError
@@ -15,10 +16,6 @@ from genlink.training import loop
 from genlink.training.loop import Run, train
 from genlink.training.losses import TargetLoss
 from genlink.training.task import target_task
-
-
-class PulledPlugError(Exception):
-    """Somebody pulled the plug."""
 
 
 class InterruptedAt:

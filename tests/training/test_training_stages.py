@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_runs import metrics
 
 from genlink.config import TrainConfig
 from genlink.corpora import load_corpus
@@ -64,11 +65,6 @@ def finetune(recipe, pretrained, train_corpus, dev_corpus):
         return TrainConfig.model_validate(recipe(output, **(own | sections)))
 
     return make
-
-
-def metrics(output: Path) -> list[dict]:
-    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
 def same_model(a: Path, b: Path) -> bool:

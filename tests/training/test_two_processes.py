@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from training_runs import metrics
 
 from genlink.evaluation import read_result
 
@@ -95,11 +96,6 @@ def start(*arguments: object) -> None:
 
 def weights(output: Path) -> dict[str, torch.Tensor]:
     return load_file(output / "model" / "model.safetensors")
-
-
-def metrics(output: Path) -> list[dict]:
-    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
 def test_a_dry_run_goes_where_it_is_told_to(recipe_file, train_here, tmp_path):

@@ -13,14 +13,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from training_runs import PulledPlugError
 
 from genlink.config import EncoderConfig, read_recipe
 from genlink.training import encoder_stages, harvest, loop, rounds, saving, stages
 from genlink.training.loop import train
-
-
-class PulledPlugError(Exception):
-    """Somebody pulled the plug."""
 
 
 def begin(*arguments: object, **options: object) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calls import MakeLinker
 
 from genlink.kb import KnowledgeBase
-from genlink.linkers.generative import GenerativeLinker
 from genlink.schema import Concept
 
 NAMES = ["asthma", "gout", "silver fever", "rash", "tidal colic"]
 
 
 @pytest.fixture(scope="session")
-def model(tiny_generator: Callable[..., GenerativeLinker], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tiny_generator: MakeLinker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a linker over five names; nothing may be changed there."""
     kb = KnowledgeBase.from_concepts(Concept(f"C{i}", (name,)) for i, name in enumerate(NAMES))
     tiny_generator(kb).save(directory := tmp_path_factory.mktemp("saved") / "model")

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calls import MakeLinker, Run
 
 from genlink.evaluation import benchmark
 from genlink.files import sha256
 from genlink.kb import KnowledgeBase, load_kb
-from genlink.linkers.generative import GenerativeLinker
 from genlink.linkers.model_directory import UnionSettings, read_union, write_union
 from genlink.schema import Concept
-
-Run = Callable[..., tuple[int, str, str]]
-Make = Callable[..., GenerativeLinker]
 
 DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||gout\n"
 DOCUMENT = (
@@ -37,7 +33,7 @@ linkers:
 
 
 @pytest.fixture
-def place(tiny_generator: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tiny_generator: MakeLinker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a dictionary, a corpus and a generator of random weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENLINK_CACHE", str(tmp_path / "cache"))
@@ -48,7 +44,7 @@ def place(tiny_generator: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_union_is_made_scored_and_measured_like_any_linker(
-    place: Path, tiny_generator: Make, genlink: Run, monkeypatch: pytest.MonkeyPatch
+    place: Path, tiny_generator: MakeLinker, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert genlink("union", "model", "exact", "--output", "choosing")[0] == 0
     assert read_union("choosing") == UnionSettings("model", "exact")
@@ -98,7 +94,7 @@ def test_the_score_of_a_union_names_the_content_of_all_that_it_is_made_of(place:
 
 
 def test_a_model_of_another_dictionary_is_not_set_beside_the_others(
-    place: Path, tiny_generator: Make, genlink: Run, monkeypatch: pytest.MonkeyPatch
+    place: Path, tiny_generator: MakeLinker, genlink: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_generator(KnowledgeBase.from_concepts([Concept("C2", ("asthma",))])).save("other")
     monkeypatch.setattr(benchmark, "in_fresh_process", lambda work, *arguments: work(*arguments))

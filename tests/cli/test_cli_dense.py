@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calls import Run
 
 from genlink.encoders.encoder import TextEncoder
 from genlink.encoders.shapes import fresh_bert, train_wordpiece
 from genlink.kb import load_kb
 from genlink.linkers.dense import DenseLinker
 
-DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\nC3||gout\n"
 CORPUS = (
     "1|t|Asthma and heart attack.\n1|a|Both are common.\n"
     "1\t0\t6\tAsthma\tDisease\tC2\n"
@@ -23,20 +22,10 @@ CORPUS = (
 )
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def run(genlink: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.setenv("GENLINK_CACHE", str(tmp_path / "cache"))
     return genlink
-
-
-@pytest.fixture
-def dictionary(tmp_path: Path) -> Path:
-    path = tmp_path / "dictionary.txt"
-    path.write_text(DICTIONARY, encoding="utf-8")
-    return path
 
 
 @pytest.fixture
@@ -95,12 +84,12 @@ def test_a_dense_model_is_scored_like_any_other(run: Run, model: Path, corpus: P
 
 def test_vectors_are_shown_as_json_lines(run: Run, encoder: TextEncoder, model: Path, tmp_path: Path) -> None:
     mentions = tmp_path / "mentions.txt"
-    mentions.write_text("Gout!\n\nheart-attack\n", encoding="utf-8")
+    mentions.write_text("Asthma!\n\nheart-attack\n", encoding="utf-8")
     code, out, _ = run("embed", model, "--file", mentions)
     shown = [json.loads(line) for line in out.splitlines()]
-    assert (code, [record["read"] for record in shown]) == (0, ["gout", "heart attack"])
-    assert shown[0]["dense"] == pytest.approx(encoder.embed(["gout"])[0].tolist(), abs=1e-5)
-    assert set(shown[0]["sparse"]) == {"g", "o", "u", "t", "go", "ou", "ut"}
+    assert (code, [record["read"] for record in shown]) == (0, ["asthma", "heart attack"])
+    assert shown[0]["dense"] == pytest.approx(encoder.embed(["asthma"])[0].tolist(), abs=1e-5)
+    assert set(shown[0]["sparse"]) == {"a", "s", "t", "h", "m", "as", "st", "th", "hm", "ma"}
 
 
 @pytest.mark.parametrize(

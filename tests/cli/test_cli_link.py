@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calls import Run
 
 from genlink.corpora import load_corpus, offset_problems
 from genlink.evaluation import read_predictions
 
-DICTIONARY = "C1||heart attack\nC1||myocardial infarction\nC2||asthma\n"
 # Two documents; the last mention is in no dictionary, and none has an id yet.
 CORPUS = (
     "1|t|Asthma and heart attack.\n1|a|Both are common.\n"
@@ -23,17 +22,6 @@ CORPUS = (
     "\n"
 )
 ANSWERS = [("C2",), ("C1",), ()]
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(genlink: Run, tmp_path: Path) -> Run:
-    """`genlink link exact --kb <the tiny dictionary>` with more arguments: exit code, stdout, stderr."""
-    dictionary = tmp_path / "dictionary.txt"
-    dictionary.write_text(DICTIONARY, encoding="utf-8")
-    return lambda *arguments: genlink("link", "exact", *arguments, "--kb", dictionary)
 
 
 @pytest.fixture
