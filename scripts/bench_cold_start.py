@@ -33,7 +33,7 @@ from genlink.evaluation.results import write_result
 from genlink.linkers.opening import LEXICAL, place_of
 
 ROOT = Path(__file__).parent.parent
-TEXT = "History of [[heart attack]]."
+TEXT = "History of heart attack."
 COLUMNS = ("seconds", "slowest", "peak_mb", "size_mb")
 FLOOR = "Python and torch"
 # What a wheel is built of: the folder alone, so that no file of an older build gets into it.
