@@ -332,6 +332,12 @@ def test_every_record_says_how_probable_it_is_and_whether_it_is_nil(run: Run) ->
         (["table.csv", "--column", "a", "--output", "out.parquet"], ["the table is csv", "--to"]),
         (["--text", "[[asthma\udcff]]", "--output", "out"], ["--text is not UTF-8"]),
         (["table.csv", "--find", "--leave-out", "\udcff", "--output", "out"], ["--leave-out is not UTF-8"]),
+        (["table.csv", "--column", "a", "--output", "out.jsonl"], [".jsonl says no form", "--to", ".csv", ".parquet"]),
+        (["table.csv", "--format", "text", "--find", "--output", "out.foo"], [".foo says no form", "--to", ".jsonl"]),
+        (
+            ["table.csv", "--format", "text", "--find", "--output", "out.pubtator.gz"],
+            [".pubtator says no form", "--to"],
+        ),
         (["table.csv", "--column", "a", "--output", "folder"], ["folder: is a directory"]),
     ],
 )
