@@ -91,7 +91,9 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         message = f"unknown key `{key}`."
         known = _known_keys(model, first["loc"][:-1])
-        if close := difflib.get_close_matches(str(first["loc"][-1]), known, n=1):
+        missing = [p["loc"][-1] for p in problems if p["type"] == "missing" and p["loc"][:-1] == first["loc"][:-1]]
+        # Or it is another word for the one that is missing beside it.
+        if close := difflib.get_close_matches(str(first["loc"][-1]), known, n=1) or missing[: len(missing) == 1]:
             message += f" Did you mean `{close[0]}`?"
         elif known:
             message += f" Known here: {', '.join(known)}."

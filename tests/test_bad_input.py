@@ -158,9 +158,8 @@ def test_empty_separator(fails, tmp_path):
     assert not (tmp_path / "kb").exists()
 
 
-def test_a_form_of_output_or_a_format_that_would_be_ignored(fails, dictionary):
+def test_an_encoding_that_would_be_ignored(fails, dictionary):
     ask = ("link", "exact", "--kb", dictionary, "--text", "[[asthma]]")
-    assert "--output" in fails(2, *ask, "--to", "pubtator")
     assert "--encoding" in fails(2, *ask, "--encoding", "cp1252")
 
 

@@ -88,6 +88,9 @@ def test_a_recipe_survives_being_written_and_read(read):
         ({"model": {"shape": {"colour": 3}}}, "unknown key `model.shape.colour`. Known here: width, encoder_layers,"),
         # A misspelt key that the recipe needs is first of all unknown.
         ({"stage": None, "stge": "pretrain"}, "unknown key `stge`. Did you mean `stage`? (And 1 more.)"),
+        ({"knowledge_base": None, "kb": ["toy.txt"]}, "unknown key `kb`. Did you mean `knowledge_base`?"),
+        # Of two that are missing nobody knows which one was meant.
+        ({"stage": None, "knowledge_base": None, "kb": ["toy.txt"]}, "unknown key `kb`. Known here: stage, output,"),
         ({"stage": None}, "missing key `stage`."),
         ({"optimiser": {}}, "stage pretrain needs optimiser.steps."),
         (

@@ -85,8 +85,8 @@ def test_there_are_guides() -> None:
 @pytest.mark.slow
 def test_what_the_readme_does_with_the_demo_works(folder: Path, carry_out: Callable[[str], str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    [(_, program)] = blocks(readme, "python")
-    exec(compile(program, "README.md", "exec"), {})
+    for _, program in blocks(readme, "python"):
+        exec(compile(program, "README.md", "exec"), {})
     typed = [command for _, body in blocks(readme, "console") for command, _ in commands(body)]
     of_the_demo = [command for command in typed if "runs/demo/model" in command]
     assert len(of_the_demo) > 1

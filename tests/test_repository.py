@@ -246,6 +246,14 @@ def test_the_readme_starts_with_the_two_commands_that_always_work() -> None:
     assert any(line.startswith("make test") for line in lines)
 
 
+def test_the_readme_installs_genlink_and_says_where_it_is_before_it_is_used() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    install, activate, link, *_ = code_lines(text)
+    assert install.startswith("make install ") and activate.startswith(". .venv/bin/activate ")
+    assert link.startswith("genlink link --text")
+    assert "genlink.load()" in text and text.index("genlink.load()") < text.index('load("runs/demo/model")')
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_the_make_targets_of_a_document_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

@@ -27,7 +27,6 @@ from genlink.schema import Document, Prediction
 __all__ = ["FORMS", "check_form", "form_for", "write_linked"]
 
 FORMS = ("same", "predictions", "jsonl", "pubtator", "bioc-xml", "bioc-json", "csv", "tsv", "html")
-_TABLES = ("csv", "tsv", "parquet")
 _SAME = {"bigbio": "jsonl", "biosyn": "pubtator", "phrases": "csv"}
 _COLUMNS = ("document_id", "mention_id", "part", "start", "end", "text", "surface", "type", *ADDED)
 _NOTHING = "_"  # the empty cell of tagged tokens
@@ -36,7 +35,7 @@ _NOTHING = "_"  # the empty cell of tagged tokens
 def form_for(source: Source, to: str | None, output: Path | None) -> str:
     """The form to write: what was asked for, or else a table for a table, and what the output's name says.
 
-    Raises UsageError for a form that there is not, and for a name that a table's own form does not fit.
+    Raises UsageError for a form that there is not, and for a name that says another one, or none that is known.
     """
     to = _form_by_name(source, output) if to is None else to
     if to == "same":
@@ -47,10 +46,16 @@ def form_for(source: Source, to: str | None, output: Path | None) -> str:
 
 
 def _form_by_name(source: Source, output: Path | None) -> str:
-    ending = "" if output is None else output.name.removesuffix(".gz").rpartition(".")[2]
+    ending = "" if output is None else Path(output.name.removesuffix(".gz")).suffix.removeprefix(".")
+    known = ("csv", "tsv", "html", "jsonl" if source.columns is None else "parquet")
+    if ending not in ("", *known):
+        raise UsageError(
+            f"{output}: .{ending} says no form of output. Say it with --to, or name it .{', .'.join(known[:-1])} or "
+            f".{known[-1]}."
+        )
     if source.columns is None:
-        return ending if ending in ("csv", "tsv", "html") else "predictions"
-    if ending not in ("html", *_TABLES) or ending == source.format:
+        return "predictions" if ending in ("", "jsonl") else ending
+    if ending in ("", source.format):
         return "same"
     if ending != "html" and not _stays_table(source, ending):
         raise UsageError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genlink.bulk.table import Columns, table_documents, table_form
+from genlink.bulk.table import Columns, column_names, table_documents, table_form
 from genlink.corpora import FORMATS, read_corpus, sniff_format
 from genlink.errors import FormatError, UsageError
 from genlink.schema import Document
@@ -91,8 +91,20 @@ def source_of(
     if columns is not None:
         return table_source(path, columns, format, encoding, name)
     if format in ("csv", "tsv", "parquet"):
-        raise UsageError(f"--format {format} is a table: name the column of its mentions with --column.")
-    return corpus_source(path, format, encoding, name)
+        raise _no_column(path, format, encoding, name)
+    try:
+        return corpus_source(path, format, encoding, name)
+    except FormatError as error:  # a corpus may have the name of a table, so its beginning is looked at first
+        try:
+            form = table_form(name or path.name)
+        except UsageError:
+            raise error from None
+        raise _no_column(path, form, encoding, name) from None
+
+
+def _no_column(path: Path, form: str, encoding: str | None, name: str | None) -> UsageError:
+    columns = ", ".join(column_names(path, form, encoding))
+    return UsageError(f"{name or path}: is a table. Say which column has its mentions: --column. It has: {columns}.")
 
 
 def chunks(documents: Iterator[Document], mentions: int) -> Iterator[list[Document]]:

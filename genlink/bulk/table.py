@@ -15,7 +15,7 @@ from genlink.files import atomic_file, read_lines, require_file
 from genlink.pipeline.cells import cell_text, row_document
 from genlink.schema import Document
 
-__all__ = ["Columns", "check_columns", "table_documents", "table_form", "write_table"]
+__all__ = ["Columns", "check_columns", "column_names", "table_documents", "table_form", "write_table"]
 
 # The module's own limit, 131,072 characters to a cell, is below the length of an article.
 _CELL = 1 << 27
@@ -51,7 +51,7 @@ def table_documents(path: Path, form: str, columns: Columns, encoding: str | Non
 
     Raises UsageError for a column that the table does not have, FormatError for a row that does not fit.
     """
-    header = _header(path, form, encoding)
+    header = column_names(path, form, encoding)
     places = []
     for name in filter(None, (columns.mention, columns.context, columns.offset)):
         if name not in header:
@@ -63,8 +63,8 @@ def table_documents(path: Path, form: str, columns: Columns, encoding: str | Non
         yield row_document(path, number, mention, context, offset)
 
 
-def _header(path: Path, form: str, encoding: str | None) -> list[str]:
-    """The names of the columns."""
+def column_names(path: Path, form: str, encoding: str | None) -> list[str]:
+    """The names of a table's columns. Raises FormatError where it has none."""
     if form == "parquet":
         return list(_parquet(path).schema_arrow.names)
     header = next(_csv_rows(path, form, encoding), None)
@@ -126,7 +126,7 @@ def _parquet(path: Path) -> Any:
 
 def check_columns(path: Path, form: str, encoding: str | None, added: Sequence[str]) -> None:
     """Raise UsageError if a table has a column of one of these names already."""
-    header = _header(path, form, encoding)
+    header = column_names(path, form, encoding)
     if taken := [name for name in added if name in header]:
         raise UsageError(f"{path}: has a column {taken[0]} already, which the answers would take. Rename it.")
 

@@ -101,7 +101,7 @@ def evaluate(
     from genlink.evaluation.run import prepare_setting
     from genlink.evaluation.show import print_reports
     from genlink.files import write_json
-    from genlink.kb.load import load_merged
+    from genlink.kb.load import load_merged, place_of_kb
     from genlink.linkers.opening import open_linker, place_of, systems_of
 
     policies = {
@@ -138,7 +138,7 @@ def evaluate(
     }
     systems = systems_of(model)
     models = [place for place in map(place_of, systems) if isinstance(place, Path)]
-    sources = [corpus, *(train or ()), *(kb or ()), *models]
+    sources = [corpus, *(train or ()), *map(place_of_kb, map(locate, kb or ())), *models]
     record = result_record(
         command=sys.argv,
         data=sources,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genlink.cli.kb_negatives import negatives
+from genlink.cli.kb_negatives import KB_HELP, negatives
 from genlink.cli.kb_output import print_concept, print_name, print_report
 from genlink.data_paths import locate
 from genlink.errors import FormatError, ModelError, UsageError
@@ -34,7 +34,7 @@ class OnDuplicate(str, Enum):
     MERGE = "merge"
 
 
-Kb = Annotated[Path, typer.Argument(metavar="KB", help="A saved knowledge base, or a file to make one of.")]
+Kb = Annotated[Path, typer.Argument(metavar="KB", help=KB_HELP)]
 Output = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="DIR", help="Where to save the knowledge base; replaced if it is there."),
@@ -45,7 +45,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def build(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Files, UMLS directories, saved knowledge bases.")
+        list[Path], typer.Argument(metavar="SOURCE...", help="Files, UMLS directories, saved knowledge bases, models.")
     ],
     output: Output,
     format: Annotated[
@@ -99,6 +99,7 @@ def build(
       genlink kb build drugs.csv --id-column code --name-column label --synonym-column aka --output kb/drugs
     """
     from genlink.kb import KnowledgeBase
+    from genlink.kb.load import place_of_kb
     from genlink.kb.provenance import Provenance
     from genlink.kb.readers import read_concepts, sniff
     from genlink.kb.store import is_saved
@@ -116,7 +117,7 @@ def build(
     )
     umls = _umls_filter(language, source, term_type, semantic_type, suppressed)
 
-    places = [locate(path) for path in sources]
+    places = [place_of_kb(locate(path)) for path in sources]
     provenance: list[Provenance] = []
     for path in places:
         if format == "auto" and is_saved(path):
@@ -157,17 +158,19 @@ def info(
 
     \b
     Examples:
+      genlink kb info default
       genlink kb info kb/medic
       genlink kb info kb/medic --name "heart attack"
       genlink kb info kb/medic --id OMIM:125853 --json
     """
     from genlink.kb import load_kb
+    from genlink.kb.load import place_of_kb
     from genlink.kb.store import verify as verify_parts
 
     if name is not None and concept_id is not None:
         raise UsageError("--name and --id are two questions. Ask one at a time.")
     if verify:
-        verify_parts(locate(kb))
+        verify_parts(place_of_kb(locate(kb)))
     opened = load_kb(locate(kb))
     if name is not None:
         print_name(opened, name, as_json)

@@ -10,11 +10,13 @@ import typer
 
 from genlink.data_paths import locate
 
-__all__ = ["negatives"]
+__all__ = ["KB_HELP", "negatives"]
+
+KB_HELP = "A saved knowledge base, a model (its own, such as default), or a file to make one of."
 
 
 def negatives(
-    kb: Annotated[Path, typer.Argument(metavar="KB", help="A saved knowledge base, or a file to make one of.")],
+    kb: Annotated[Path, typer.Argument(metavar="KB", help=KB_HELP)],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where to save them; others there are replaced.")
     ],

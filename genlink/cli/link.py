@@ -80,14 +80,15 @@ def link(
         list[str] | None, typer.Option("--leave-out", metavar="NAME", help="A name not to be found. Repeatable.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="File to write; for a file it is needed, for standard input the screen will do.")
+        Path | None,
+        typer.Option(help="File to write; for a file it is needed, for standard input and --text the screen will do."),
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(
             help="Form of the output: predictions (a JSON object a mention), same (that of the input, ids filled in), "
-            "jsonl, pubtator, bioc-xml, bioc-json, csv, tsv or html. Left out, a table stays a table, the name of the "
-            "output may say .csv, .tsv or .html, and else it is predictions."
+            "jsonl, pubtator, bioc-xml, bioc-json, csv, tsv or html. Left out, a table stays a table, and else the "
+            "name of the output says it: .csv, .tsv, .html or, for predictions, .jsonl or no ending."
         ),
     ] = None,
     k: Ranks = 5,
@@ -150,8 +151,8 @@ def link(
         raise UsageError(f"Give either a corpus or --text.{taken}")
     if corpus is not None and not is_streamed and output is None:
         raise UsageError("Say where to write the predictions: --output FILE.")
-    if text is not None and output is None and to not in (None, "predictions"):
-        raise UsageError(f"--to {to} is the form of a file: name it with --output, or leave out --to.")
+    if text is not None and not text.strip():
+        raise UsageError("--text is empty: give a text.")
     if text is not None and (format != "auto" or encoding is not None):
         raise UsageError("--format and --encoding are those of a corpus: --text has none.")
     if column is None and (context_column is not None or offset_column is not None):
@@ -217,7 +218,7 @@ def link(
         linked = link_all(job, parts, share, facts, resume=resume, overwrite=overwrite, documents=shown)
         if linked is None:
             return
-        if text is not None and output is None:
+        if text is not None and output is None and to is None:
             predictions = [prediction for item in linked for prediction in item.predictions]
             if not predictions:
                 print("No name of the dictionary stands in the text: mark its mentions, [[...]].", file=sys.stderr)

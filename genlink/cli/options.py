@@ -44,7 +44,10 @@ __all__ = [
 
 Dictionary = Annotated[
     Path | None,
-    typer.Option("--kb", help="Knowledge base, a directory or a file; a model directory has its own."),
+    typer.Option(
+        "--kb",
+        help="Knowledge base: a directory, a file, or a model (such as default) for its own; left out, MODEL's own.",
+    ),
 ]
 Format = Annotated[
     str,

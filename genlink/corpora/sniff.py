@@ -12,7 +12,7 @@ from typing import Any
 
 from genlink.corpora.marked import MARKED, marks
 from genlink.corpora.readers.bio import DOCSTART, TAG
-from genlink.errors import FormatError
+from genlink.errors import CorpusError, FormatError
 from genlink.files import require_file
 
 __all__ = ["sniff_format"]
@@ -32,7 +32,7 @@ def _head(path: Path) -> str:
         raise FormatError(path, f"truncated or broken gzip ({error}).", advice="Download it again.") from None
 
 
-def _json_format(head: str) -> str:
+def _json_format(head: str, path: Path) -> str:
     line = head.split("\n", 1)[0]
     try:
         record: Any = json.loads(line)
@@ -41,6 +41,11 @@ def _json_format(head: str) -> str:
         record = dict.fromkeys(re.findall(r'"(\w+)"\s*:', head))
     if isinstance(record, list):
         record = record[0] if record and isinstance(record[0], dict) else {}
+    if {"mention_id", "candidates", "gold_concepts"} <= record.keys():
+        raise CorpusError(
+            f"{path}: holds the predictions of `genlink link` or `evaluate`, and no texts. Give the corpus that they "
+            "were made from, or answers written with --to jsonl; `genlink score` and `calibrate` read predictions."
+        )
     if {"documents", "PubTator3"} & record.keys():
         return "bioc-json"
     if _is_spacy(record):
@@ -68,7 +73,7 @@ def _is_tagged(head: str) -> bool:
 def sniff_format(path: str | Path) -> str:
     """The name of the format that the file or directory begins like.
 
-    Raises FormatError if it begins like none.
+    Raises FormatError if it begins like none, and CorpusError if it holds predictions instead.
     """
     path = Path(path)
     if path.is_dir():
@@ -80,7 +85,7 @@ def sniff_format(path: str | Path) -> str:
     if first.startswith("<"):
         return "bioc-xml"
     if first.startswith("{") or (first.startswith("[") and not MARKED.match(first)):
-        return _json_format(head)
+        return _json_format(head, path)
     if _PUBTATOR.match(first):
         return "pubtator"
     if _is_tagged(head):

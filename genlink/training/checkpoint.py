@@ -69,7 +69,11 @@ def load_checkpoint(
     directory = Path(directory)
     manifest = read_manifest(directory, KIND, FORMAT_VERSION)
     if manifest["processes"] != processes:
-        raise ModelError(f"{directory}: was written by {manifest['processes']} processes, this run has {processes}.")
+        begun = manifest["processes"]
+        raise ModelError(
+            f"{directory}: was written by {begun} process{'es' * (begun > 1)}, this run has {processes}. Go on with "
+            f"{begun} (accelerate launch --num_processes {begun}), or start anew: another --output, or --overwrite."
+        )
     parameters = dict(model.named_parameters())
     weights = load_file(directory / "weights.safetensors")
     if {n: p.shape for n, p in parameters.items()} != {n: t.shape for n, t in weights.items()}:

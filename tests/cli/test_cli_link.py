@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from calls import Run
 
+from genlink.bulk.forms import FORMS
 from genlink.corpora import load_corpus, offset_problems
 from genlink.evaluation import read_predictions
 
@@ -153,8 +154,27 @@ def test_a_corpus_or_a_text_and_not_both(run: Run, corpus: Path, tmp_path: Path)
     assert not output.exists()
 
 
-def test_a_text_has_neither_format_nor_encoding_and_its_answers_no_form_without_a_file(run: Run) -> None:
-    assert_usage_error(run("--text", "No [[asthma]].", "--to", "pubtator"), "--to pubtator", "--output")
+@pytest.mark.parametrize("to", [to for to in FORMS if to != "same"])
+def test_a_text_is_answered_on_standard_output_in_any_form(run: Run, tmp_path: Path, to: str) -> None:
+    output = tmp_path / "out"
+    assert run("--text", "No [[asthma]].", "--to", to, "--output", output)[0] == 0
+    code, out, err = run("--text", "No [[asthma]].", "--to", to)
+    assert (code, out, err) == (0, output.read_text(encoding="utf-8"), "") and "C2" in out
+
+
+def test_a_text_comes_back_with_its_ids(run: Run) -> None:
+    assert run("--text", "No [[asthma]].", "--to", "same") == (0, "No [[asthma|C2]].\n", "")
+    assert_usage_error(run("--text", "No [[asthma]].", "--to", "parquet"), "`parquet` is no form of output")
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_text_is_a_usage_error(run: Run, text: str, tmp_path: Path) -> None:
+    assert_usage_error(run("--text", text), "--text is empty")
+    assert_usage_error(run("--text", text, "--output", tmp_path / "out"), "--text is empty")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_text_has_neither_format_nor_encoding(run: Run) -> None:
     assert_usage_error(run("--text", "No [[asthma]].", "--format", "pubtator"), "--format")
     assert_usage_error(run("--text", "No [[asthma]].", "--encoding", "cp1252"), "--encoding")
 

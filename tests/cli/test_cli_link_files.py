@@ -105,18 +105,27 @@ def test_short_forms_are_found_where_the_long_form_is(run: Run) -> None:
     [
         (["table.csv", "--context-column", "b", "--output", "out"], ["--column"]),
         (["table.csv", "--column", "c", "--output", "out"], ["no column c", "a, b"]),
-        (["table.csv", "--format", "csv", "--output", "out"], ["--column"]),
+        (["table.csv", "--format", "csv", "--output", "out"], ["table.csv: is a table", "--column", "a, b"]),
+        (["table.csv", "--output", "out"], ["table.csv: is a table", "--column", "a, b"]),
+        (["table.parquet", "--output", "out"], ["table.parquet: is a table", "--column", "a, b"]),
         (["table.csv", "--column", "a", "--to", "xlsx", "--output", "out"], ["`xlsx`", "bioc-xml"]),
         (["table.csv", "--column", "a", "--resume", "--overwrite", "--output", "out"], ["--resume", "--overwrite"]),
         (["-", "--resume"], ["--resume", "standard input"]),
         (["table.csv", "--column", "a", "--output", "out.parquet"], ["the table is csv", "--to"]),
         (["--text", "[[asthma\udcff]]", "--output", "out"], ["--text is not UTF-8"]),
         (["table.csv", "--find", "--leave-out", "\udcff", "--output", "out"], ["--leave-out is not UTF-8"]),
+        (["table.csv", "--column", "a", "--output", "out.jsonl"], [".jsonl says no form", "--to", ".csv", ".parquet"]),
+        (["table.csv", "--format", "text", "--find", "--output", "out.foo"], [".foo says no form", "--to", ".jsonl"]),
+        (
+            ["table.csv", "--format", "text", "--find", "--output", "out.pubtator.gz"],
+            [".pubtator says no form", "--to"],
+        ),
         (["table.csv", "--column", "a", "--output", "folder"], ["folder: is a directory"]),
     ],
 )
 def test_what_does_not_go_together_is_a_usage_error(run: Run, arguments: list[str], words: list[str]) -> None:
     write("table.csv", "a,b\nasthma,x\n")
+    parquet.write_table(pa.table({"a": ["asthma"], "b": ["x"]}), "table.parquet")
     Path("folder").mkdir()
     code, out, err = run(*arguments)
     assert (code, out) == (2, "") and all(word in err for word in words)
@@ -129,3 +138,21 @@ def test_a_file_without_mentions_is_an_error_unless_they_are_to_be_found(run: Ru
     code, _, err = run("corpus", "--output", "out")
     assert code == 1 and "no mentions in 1 documents" in err and "--find" in err
     assert run("corpus", "--find", "--output", "out") == (0, "", "Wrote 1 predictions to out.\n")
+
+
+def test_a_corpus_may_have_the_name_of_a_table(run: Run) -> None:
+    write("corpus.csv", "1|t|Asthma.\n1\t0\t6\tAsthma\tDisease\tC2\n\n")
+    assert run("corpus.csv", "--output", "out")[0] == 0
+
+
+def test_predictions_are_no_corpus(run: Run, genlink: Run) -> None:
+    run(write("note.txt", NOTE), "--output", "predictions.jsonl")
+    words = "predictions.jsonl: holds the predictions of `genlink link` or `evaluate`, and no texts."
+    for code, out, err in (
+        run("predictions.jsonl", "--output", "out"),
+        genlink("corpus", "info", "predictions.jsonl"),
+        genlink("evaluate", "exact", "predictions.jsonl", "--kb", "dictionary.txt", "--dictionary", "kb"),
+    ):
+        assert (code, out, err.count("\n")) == (1, "", 1) and words in err and "--to jsonl" in err
+    assert run("-", "--to", "same", stdin=text_of("predictions.jsonl"))[0] == 1
+    assert not Path("out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -20,11 +21,12 @@ from packing import NAMES, pack
 from genlink.default import default_model
 from genlink.errors import DataError, ModelError, UsageError
 from genlink.evaluation import read_result
+from genlink.files import sha256
 from genlink.kb import KnowledgeBase, load_kb
 from genlink.linkers.calibration import Calibration
 from genlink.linkers.generative import GenerativeLinker
 from genlink.pipeline import load
-from genlink.schema import Mention
+from genlink.schema import Concept, Mention
 
 
 def folders(cache: Path) -> list[Path]:
@@ -44,6 +46,40 @@ def test_what_is_unpacked_links_to_the_dictionary_that_was_packed(bundle: Path, 
     assert linker.link([mention]) == rounded.link([mention])
     code, out, err = genlink("link", "--text", "[[gout]]")
     assert code == 0 and linker.link([mention])[0].best.concept_id in out, err
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_its_dictionary_is_one_for_every_command_that_takes_one(
+    bundle: Path,
+    genlink: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_named: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kb = "default" if is_named else default_model()
+    code, out, err = genlink("kb", "info", kb, "--verify", "--name", "Gout", "--json")
+    assert code == 0 and [c["concept_id"] for c in json.loads(out)["concepts"]] == ["C3"], err
+    assert genlink("kb", "build", kb, "--output", "all")[0] == 0
+    assert genlink("kb", "add", kb, "--id", "C3", "--name", "podagra", "--output", "more")[0] == 0
+    assert load_kb("all").content_hash == load_kb(kb).content_hash != load_kb("more").content_hash
+    code, out, err = genlink("link", "exact", "--kb", kb, "--text", "[[gout]]")
+    assert code == 0 and "C3" in out, err
+    Path("dev.jsonl").write_text(
+        '{"id": "1", "text": "gout", "mentions": [{"spans": [[0, 4]], "text": "gout", "gold": [["C3"]]}]}\n'
+    )
+    code, out, err = genlink("evaluate", "exact", "dev.jsonl", "--kb", kb, "--dictionary", "kb", "--result", "result")
+    assert code == 0, err
+    hashes = [source["sha256"] for source in read_result("result")["data"]]
+    assert hashes == [sha256("dev.jsonl"), sha256(default_model() / "kb")]
+
+
+def test_a_place_of_the_name_default_goes_before_its_dictionary(bundle: Path, tmp_path: Path) -> None:
+    place = tmp_path / "default"
+    KnowledgeBase.from_concepts([Concept("D1", ("croup",))]).save(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert [c.concept_id for c in load_kb("default")] == ["D1"]
 
 
 def test_it_is_unpacked_once_and_again_when_the_bundle_is_another(bundle: Path, tmp_path: Path) -> None:

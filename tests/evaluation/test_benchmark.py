@@ -223,6 +223,7 @@ def test_a_dry_run_says_what_is_to_be_done_and_does_nothing(bench: Benchmark, fi
         (("name: TF-IDF", "name: Exact-match"), [], 2, "linker `Exact-match`: has the name of an earlier one"),
         (("sample: 2", "against: BERT"), [], 2, "against: there is no linker `BERT`"),
         (("train: [data/train.pubtator]\n", ""), [], 2, "the dictionary kb+train"),
+        (("kb: [", "knowledge_base: ["), [], 2, "unknown key `knowledge_base`. Did you mean `kb`?"),
         (("system: tfidf", "systm: tfidf"), [], 2, "Did you mean `system`?"),
         (("system: tfidf", "system: tfidf, beams: 3"), [], 2, "`tfidf` is no model"),
         (("sample: 2", "presets: [bern]"), [], 2, "Unknown preset `bern`"),

@@ -63,7 +63,8 @@ def test_a_checkpoint_of_another_model_is_refused(make_model, tmp_path):
 
 def test_a_checkpoint_of_another_number_of_processes_is_refused(make_model, tmp_path):
     save_checkpoint(tmp_path / "c", *trained(make_model()), [torch.get_rng_state()], {})
-    with pytest.raises(ModelError, match="was written by 1 processes, this run has 2"):
+    said = r"was written by 1 process, this run has 2\. Go on with 1 \(accelerate launch --num_processes 1\)"
+    with pytest.raises(ModelError, match=said):
         load_checkpoint(tmp_path / "c", *trained(make_model(), 0), process=0, processes=2)
 
 
