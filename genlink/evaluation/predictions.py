@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genlink.corpora import text_output
 from genlink.errors import DataError, FormatError
-from genlink.files import atomic_file, read_jsonl
+from genlink.files import read_jsonl
 from genlink.kb import KnowledgeBase
 from genlink.schema import Candidate, Prediction
 
@@ -109,8 +110,8 @@ def to_record(prediction: Prediction, kb: KnowledgeBase) -> PredictionRecord:
 
 
 def write_predictions(path: str | Path, records: Iterable[PredictionRecord]) -> None:
-    """Write a predictions file, atomically; the format is described in docs/formats.md."""
-    with atomic_file(path) as f:
+    """Write a predictions file, atomically, gzipped if its name says so; the format is described in docs/formats.md."""
+    with text_output(path) as f:
         for record in records:
             f.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from dataclasses import replace
@@ -40,9 +41,10 @@ def test_a_file_holds_what_was_written(tmp_path, record):
         ),
         replace(record([[]], mention_id="4"), is_nil=False, exact=True),
     ]
-    path = tmp_path / "predictions.jsonl"
-    write_predictions(path, records)
-    assert read_predictions(path) == records
+    for name in ("predictions.jsonl", "predictions.jsonl.gz"):
+        write_predictions(tmp_path / name, records)
+        assert read_predictions(tmp_path / name) == records
+    assert gzip.decompress((tmp_path / name).read_bytes()) == (tmp_path / "predictions.jsonl").read_bytes()
 
 
 def test_a_line_has_the_agreed_fields(tmp_path):
