@@ -24,12 +24,11 @@ from genlink.data_paths import locate
 from genlink.errors import DataError
 from genlink.evaluation.results import write_result
 from genlink.kb import load_kb
-from genlink.linkers.opening import open_linker
+from genlink.kb.load import place_of_kb
 from genlink.metrics import bootstrap_ratios
 from genlink.preprocessing import FinderRules, NameFinder
 from genlink.schema import Document, Span
 
-DEFAULT = "default"
 RULES = {
     "all rules": FinderRules(),
     "small letters for abbreviations too": FinderRules(capitals=0),
@@ -60,12 +59,13 @@ def counted(finder: NameFinder, documents: Sequence[Document]) -> list[tuple[int
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, help="the result file to write")
-    parser.add_argument("dictionary", help=f"a knowledge base, or `{DEFAULT}`")
+    parser.add_argument("dictionary", help="a knowledge base, or `default`")
     parser.add_argument("corpus", help="documents with annotated mentions")
     parser.add_argument("--type", action="append", default=[], help="only mentions of this type count; repeatable")
     options = parser.parse_args(arguments)
 
-    kb = open_linker(DEFAULT).kb if options.dictionary == DEFAULT else load_kb(locate(options.dictionary))
+    dictionary = place_of_kb(locate(options.dictionary))
+    kb = load_kb(dictionary)
     documents = [
         replace(document, mentions=tuple(m for m in document.mentions if not options.type or m.type in options.type))
         for document in read_corpus(locate(options.corpus))
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_result(
         options.result,
         command=sys.argv,
-        data=[options.corpus, *([] if options.dictionary == DEFAULT else [options.dictionary])],
+        data=[options.corpus, dictionary],
         seed=0,
         n=n,
         settings={"name": "finder", "columns": COLUMNS, "types": options.type, "documents": len(documents)},

@@ -145,7 +145,10 @@ def attribution(sources: Sequence[DictionarySource], kb: KnowledgeBase) -> str:
             f"  {source.licence}, {LICENCES[source.licence]}",
             f"  names of at most {source.max_name_length} characters, as {source.type}; of a file with the SHA-256",
             f"  {sha256(locate(source.file))}",
-            "",
         ]
+        if source.confirmed_by:
+            confirming = ", ".join(Path(file).name for file in source.confirmed_by)
+            lines.append(f"  only concepts of which one of these has a name too: {confirming}")
+        lines.append("")
     lines.append(f"{len(kb):,} concepts in all.")
     return "\n".join(lines) + "\n"

@@ -79,6 +79,10 @@ def link(
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", metavar="NAME", help="A name not to be found. Repeatable.")
     ] = None,
+    common_words: Annotated[
+        bool,
+        typer.Option("--common-words", help="Find names too that are common English words, such as `result`."),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(help="File to write; for a file it is needed, for standard input and --text the screen will do."),
@@ -205,7 +209,7 @@ def link(
             cache=cache,
         )
         linker = restricted(opened, concept_types, prefixes)
-        rules = FinderRules(without=tuple(leave_out or ()), abbreviations=abbreviations)
+        rules = FinderRules(without=tuple(leave_out or ()), abbreviations=abbreviations, common_words=not common_words)
         steps = Preprocessing(abbreviations=abbreviations, composites=composites)
         job = Job(source, linker, k, calibrated, NameFinder(linker.kb, rules) if is_found else None, steps)
         keeps = output if source.path is not None and not is_streamed else None

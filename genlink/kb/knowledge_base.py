@@ -163,7 +163,8 @@ class KnowledgeBase:
 
     def keys_at_start(self, text: str) -> list[tuple[int, int]]:
         """(length, index) of each key that ``text``, itself a key, begins with, from the shortest to the longest."""
-        added = ((n, self._additions.new_key_indices.get(text[:n])) for n in self._additions.key_lengths)
+        lengths = (n for n in self._additions.key_lengths if n <= len(text))
+        added = ((n, self._additions.new_key_indices.get(text[:n])) for n in lengths)
         return sorted([*find_beginnings(self._tables.keys, text), *((n, i) for n, i in added if i is not None)])
 
     def key_concepts(self, i: int) -> tuple[int, ...]:

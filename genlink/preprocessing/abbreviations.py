@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from genlink.preprocessing.common_words import FUNCTION_WORDS
+
 __all__ = ["expand_abbreviations", "find_abbreviations"]
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -102,6 +104,8 @@ def _initials_in_any_order(short: str, words: str) -> str | None:
     last = list(_WORD.finditer(words))[-len(short) :]
     if len(short) < 2 or not short.isupper() or sorted(word[0][0].upper() for word in last) != sorted(short):
         return None
+    if any(word[0].lower() in FUNCTION_WORDS for word in last):
+        return None  # "in cells (CI)"
     return words[last[0].start() :]
 
 

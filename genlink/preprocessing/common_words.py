@@ -35,10 +35,10 @@ FUNCTION_WORDS = frozenset(_WORDS.split())
 
 _GENERAL = """
     acquired animal application axis balance band base binding brand buffer carrier class cluster common condition
-    control date defect dependence donor element event extension factor female field fig focus function general genetic
-    genetically group indicator inherited injury junction layer lead light localized lost male man material matrix
-    modifier mutant name object orange organism part pattern phase population posterior preparation primary probe
-    process progression projection rare read region regression result role sage sample scale secondary segment sensitive
-    sensitivity snail solution space stage structure subject surface system test tip type unit woman
+    control date defect dependence donor element event extension factor female field fig focus function general
+    genetic genetically group indicator inherited junction layer light localized lost male man material matrix
+    modifier mutant name object part pattern phase population posterior preparation primary probe process
+    progression projection rare read region regression result role sample scale secondary segment sensitive
+    sensitivity solution space stage structure subject surface system test tip type unit woman
 """
 GENERAL_WORDS = frozenset(_GENERAL.split())

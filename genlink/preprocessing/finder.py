@@ -16,7 +16,7 @@ from genlink.text import cluster_end, is_word_character, normalise, normalise_wi
 __all__ = ["FinderRules", "NameFinder"]
 
 COMMON_WORDS = FUNCTION_WORDS | GENERAL_WORDS
-LONGEST = 1_000  # characters of a name
+LONGEST = 300  # characters of a name
 
 _Kind = Literal["name", "abbreviation", "left out"]
 
@@ -56,15 +56,20 @@ class NameFinder:
         """Where names stand, in order: of the names that begin first the longest, then on behind its end.
 
         What a span covers has the key of a name (``genlink.text.normalise``), or of its plural, begins and ends with a
-        word, and no two spans overlap. Names of more than 1,000 characters are not looked for.
+        word, and no two spans overlap. Names of more than 300 characters are not looked for.
         """
         key, offsets = normalise_with_offsets(text, self.kb.normalisation)
         spans: list[Span] = []
         for first in range(len(key)):
             if (spans and offsets[first] < spans[-1][1]) or not _is_edge(key, offsets, first):
                 continue
-            for length, name in reversed(self.kb.keys_at_start(key[first : first + LONGEST])):
-                end = self._end_of_word(key, offsets, first + length)
+            starts = self.kb.keys_at_start(key[first : first + LONGEST])
+            lengths = {length for length, _ in starts}
+            for length, name in reversed(starts):
+                end = first + length
+                # What is a name itself, or left out, is not found as the plural of another.
+                if length + 1 not in lengths and key[first : end + 1] not in self._without:
+                    end += self._is_plural(key, offsets, end)
                 if not _is_edge(key, offsets, end):
                     continue
                 span = offsets[first], cluster_end(text, offsets[end - 1])
@@ -85,6 +90,13 @@ class NameFinder:
         )
         return replace(document, mentions=tuple(mentions))
 
+    def key_of(self, words: str) -> int | None:
+        """The index of the key that these words have, or that they are the plural of; None where there is none."""
+        index = self.kb.key_index(words)
+        if index is None and self.rules.plurals and words[-1:] in ("s", "S"):
+            index = self.kb.key_index(words[:-1])
+        return index
+
     def _short_forms(self, text: str, names: list[Span]) -> list[Span]:
         """Where short forms of the found ``names`` stand that no name covers."""
         found = {self._key(text[slice(*span)]) for span in names}
@@ -104,10 +116,8 @@ class NameFinder:
     def _key(self, name: str) -> str:
         return normalise(name, self.kb.normalisation)
 
-    def _end_of_word(self, key: str, offsets: list[int], end: int) -> int:
-        """The end of a match, behind the "s" of a plural if one is there."""
-        plural = self.rules.plurals and key[end : end + 1] in ("s", "S") and _is_edge(key, offsets, end + 1)
-        return end + plural
+    def _is_plural(self, key: str, offsets: list[int], end: int) -> bool:
+        return self.rules.plurals and key[end : end + 1] in ("s", "S") and _is_edge(key, offsets, end + 1)
 
     def _kind(self, key: int) -> _Kind:
         if key not in self._kinds:
@@ -133,6 +143,8 @@ class NameFinder:
     def _is_initials(self, key: int, concept: int) -> bool:
         """Whether another name of the concept has these letters as initials, function words left out or not."""
         letters = self.kb.key(key)
+        if len(letters) == 1:
+            return False
         for other in self.kb.concept_keys(concept):
             words = self.kb.key(other).split()
             telling = [word for word in words if word not in FUNCTION_WORDS]

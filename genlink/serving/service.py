@@ -121,7 +121,7 @@ class LinkerService:
         definitions = find_abbreviations(document.text)
 
         def is_wanted(mention: Mention) -> bool:
-            key = self.kb.key_index(expand_abbreviations(mention.text, definitions))
+            key = self._pipeline.finder.key_of(expand_abbreviations(mention.text, definitions))
             return key is not None and not wanted.isdisjoint(self.kb.key_concepts(key))
 
         return replace(found, mentions=tuple(filter(is_wanted, found.mentions)))

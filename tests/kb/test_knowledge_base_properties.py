@@ -70,9 +70,10 @@ def assert_answers_as(kb: KnowledgeBase, model: Model, queries: list[str]) -> No
         assert [kb.key(i) for i in kb.concept_keys(concept)] == expected
     for name in [*queries, *(n for names in held.values() for n in names)]:
         assert kb.concept_ids(name) == model.concept_ids(name)
-        text = f"{name}b A"  # more than a key, and within one
-        starts = [(len(key), i) for i, key in enumerate(keys) if text.startswith(key)]
-        assert kb.keys_at_start(text) == sorted(starts)
+        key = normalise(name, model.steps)
+        for text in (key, key[:-1], f"{key} {key}"):
+            starts = [(len(each), i) for i, each in enumerate(keys) if text.startswith(each)]
+            assert kb.keys_at_start(text) == sorted(starts)
     for concept_id in ("A:1", "A:2", "B:1", "B:2", "1", "2", "X:A:1"):
         own = model.own(concept_id)
         assert (concept_id in kb) == (own is not None)

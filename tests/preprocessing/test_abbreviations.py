@@ -58,6 +58,7 @@ def test_initials_may_come_in_the_order_of_another_language() -> None:
     assert find_abbreviations("CTG repeats in myotonic dystrophy (DM).") == {"DM": "myotonic dystrophy"}
     assert find_abbreviations("CTG repeats in myotonic dystrophy (dm).") == {}  # a word, a unit
     assert find_abbreviations("CTG repeats in cancer of lungs (LC).") == {}  # "of" has no letter
+    assert find_abbreviations("CTG repeats measured in cells (CI).") == {}  # "in" is no word of a name
 
 
 def test_the_parts_of_a_whole_are_defined_by_it_unless_the_text_does() -> None:

@@ -89,6 +89,28 @@ def test_plurals_are_found() -> None:
     assert found("kidneys", "kidney", rules=FinderRules(plurals=False)) == []
 
 
+def test_what_is_a_name_or_left_out_is_not_found_as_a_plural() -> None:
+    kb = KnowledgeBase.from_concepts([Concept("C1", ("acne",)), Concept("C2", ("nerve entrapment", "ACNES"))])
+    text = "P. acnes, ACNES, acne"
+    assert [text[slice(*span)] for span in NameFinder(kb).find(text)] == ["ACNES", "acne"]
+    assert found("no fevers here", "fever", rules=FinderRules(without=("Fevers",))) == []
+    assert found("no fevers here", "fever", "fevers", rules=FinderRules(without=("fevers",))) == []
+
+
+def test_the_key_of_what_is_found_is_that_of_the_singular() -> None:
+    kb = kb_of("kidney", "sars")
+    finder = NameFinder(kb)
+    assert finder.key_of("Kidneys") == finder.key_of("kidney") == kb.key_index("kidney")
+    assert finder.key_of("SARS") == kb.key_index("sars")
+    assert finder.key_of("sar") is finder.key_of("kidneyss") is finder.key_of("") is None
+    assert NameFinder(kb, FinderRules(plurals=False)).key_of("kidneys") is None
+
+
+def test_a_letter_is_no_abbreviation_of_itself() -> None:
+    kb = KnowledgeBase.from_concepts([Concept("C1", ("potassium", "K"))])
+    assert NameFinder(kb, FinderRules(min_characters=1)).find("Serum K was low") == [(6, 7)]
+
+
 def test_function_words_and_the_names_that_somebody_leaves_out_are_not_found() -> None:
     assert found("other fever here", "other", "fever", "here", rules=FinderRules()) == ["fever"]
     assert found("The result: a light fever", "result", "light", "fever", rules=FinderRules()) == ["fever"]
@@ -123,6 +145,9 @@ def test_what_is_found_is_what_trying_every_row_of_words_finds(names: list[list[
         i = ends[-1] + 1 if ends else i + 1
     kb = KnowledgeBase.from_concepts(Concept(key, (key,)) for key in sorted(keys))
     assert NameFinder(kb, EVERYTHING).find(text) == expected
+    first, *others = sorted(keys)
+    over = KnowledgeBase.from_concepts([Concept("C", (first,))]).overlay({"C": others})
+    assert NameFinder(over, EVERYTHING).find(text) == expected
 
 
 TRICKY = "aA1 -ßẞİﬁ²½öo\u0308\u0301\uac01\u1100\u1161ｶﾞ゛\u3099´¨\u037a\u249c\t"
