@@ -144,7 +144,9 @@ def test_where_nothing_is_found_or_nothing_is_given_there_is_nothing_to_link(ser
 def test_only_names_of_the_concepts_asked_for_are_found(served, limits, expected) -> None:
     with served() as client:
         answer = client.post("/link", json={"text": "Tidal colic (TC), gout and asthma.", **limits}).json()
+        plural = client.post("/link", json={"text": "No asthmas.", **limits}).json()["predictions"]
         wrong = client.post("/link", json={"text": "gout", "concept_types": ["T9"]})
+    assert [record["text"] for record in plural] == (["asthmas"] if ("asthma", "A:1") in expected else [])
     records = answer["predictions"]
     assert [(record["text"], record["candidates"][0]["concept_id"]) for record in records] == expected
     assert "no concept" in refusal(wrong, 422)
