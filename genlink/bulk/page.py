@@ -63,9 +63,12 @@ def _marked(item: Linked) -> str:
         start, end = prediction.mention.start, prediction.mention.end
         if start < at or not start < end <= len(text):
             continue
-        best = None if prediction.is_nil else prediction.best
-        kind, name = ("", best.concept_name) if best else (' class="nil"', "not in the knowledge base")
-        concept = best.concept_id if best else "NIL"
+        # All concepts of the best name: nothing says which of them is meant.
+        best = [] if prediction.is_nil else [c for c in prediction.candidates if c.rank == 1]
+        kind, name = (
+            ("", " | ".join(c.concept_name for c in best)) if best else (' class="nil"', "not in the knowledge base")
+        )
+        concept = "|".join(c.concept_id for c in best) or "NIL"
         pieces.append(escape(text[at:start]))
         pieces.append(
             f'<mark{kind} title="{escape(name)}">{escape(text[start:end])}<sub> {escape(concept)}</sub></mark>'

@@ -16,6 +16,8 @@ from genlink.pipeline.linked import Linked
 
 __all__ = ["finds_mentions", "link_all", "restricted"]
 
+MOST_TYPES = 20  # in an error; UMLS has 127
+
 
 def finds_mentions(source: Source, extent: Extent, find: bool | None) -> bool:
     """Whether mentions are found: where ``find`` says so and, if it is None, in plain text that marks none.
@@ -46,10 +48,19 @@ def restricted(linker: OpenedLinker, types: Sequence[str] | None, prefixes: Sequ
     if not linker.kb.select(types=types or None, prefixes=prefixes or None):
         wanted = [f"--concept-type {name}" for name in types or ()]
         wanted += [f"--id-prefix {name}" for name in prefixes or ()]
+        known = sorted({name for concept in linker.kb for name in concept.types})
         raise KnowledgeBaseError(
-            f"no concept of the knowledge base passes {' '.join(wanted)}. `genlink kb info` shows its vocabularies."
+            f"no concept of the knowledge base passes {' '.join(wanted)}. It has {_listed(known)}; "
+            "`genlink kb info` shows its vocabularies."
         )
     return linker.with_kb(linker.kb.subset(types=types or None, prefixes=prefixes or None))
+
+
+def _listed(types: Sequence[str]) -> str:
+    if not types:
+        return "no types"
+    more = f" and {len(types) - MOST_TYPES} more" if len(types) > MOST_TYPES else ""
+    return f"the types {', '.join(types[:MOST_TYPES])}{more}"
 
 
 def link_all(

@@ -146,13 +146,15 @@ def link(
     from genlink.linkers.opening import LEXICAL, open_linker, place_of
     from genlink.preprocessing import FinderRules, NameFinder, Preprocessing
 
-    if corpus is None and text is None and _is_input(model):
+    if corpus is None and _is_input(model):
         model, corpus = DEFAULT, Path(model)
     is_streamed = corpus == _STANDARD
     if (corpus is None) == (text is None):
+        if text is not None:
+            raise UsageError("Give either a corpus or --text, not both.")
         missing = "" if Path(model).exists() else ": there is no such file"
-        taken = "" if model == DEFAULT or text is not None else f" {model} is taken for the MODEL{missing}."
-        raise UsageError(f"Give either a corpus or --text.{taken}")
+        taken = "" if model == DEFAULT else f" {model} is taken for the MODEL{missing}."
+        raise UsageError(f"Give a corpus, - for standard input, or --text.{taken}")
     if corpus is not None and not is_streamed and output is None:
         raise UsageError("Say where to write the predictions: --output FILE.")
     if text is not None and not text.strip():

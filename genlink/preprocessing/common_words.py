@@ -36,7 +36,7 @@ FUNCTION_WORDS = frozenset(_WORDS.split())
 _GENERAL = """
     acquired animal application axis balance band base binding brand buffer carrier class cluster common condition
     control date defect dependence donor element event extension factor female field fig focus function general
-    genetic genetically group indicator inherited junction layer light localized lost male man material matrix
+    genetic genetically group indicator inherited junction layer lead light localized lost male man material matrix
     modifier mutant name object part pattern phase population posterior preparation primary probe process
     progression projection rare read region regression result role sample scale secondary segment sensitive
     sensitivity solution space stage structure subject surface system test tip type unit woman

@@ -73,6 +73,8 @@ class NameFinder:
                 if not _is_edge(key, offsets, end):
                     continue
                 span = offsets[first], cluster_end(text, offsets[end - 1])
+                if not _is_balanced(text[slice(*span)]):
+                    continue
                 kind = self._kind(name)
                 if kind == "name" or (kind == "abbreviation" and _capitals(text[slice(*span)]) > 1):
                     spans.append(span)
@@ -151,6 +153,11 @@ class NameFinder:
             if letters in ("".join(word[0] for word in some) for some in (words, telling)):
                 return True
         return False
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether as many parentheses open as close: "lung disease (COPD" is a name and half of its short form."""
+    return text.count("(") == text.count(")")
 
 
 def _capitals(text: str) -> int:

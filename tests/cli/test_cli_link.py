@@ -42,7 +42,9 @@ def test_a_marked_text_is_answered_with_its_concepts(run: Run) -> None:
     assert "[[" not in out
 
 
-def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(genlink: Run, tmp_path: Path) -> None:
+def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(
+    genlink: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kb = tmp_path / "kb.jsonl"
     concepts = [("A:1", "asthma", "T1"), ("B:1", "asthma", "T2"), ("B:2", "gout", "T1")]
     lines = [json.dumps({"id": i, "name": name, "synonyms": [], "types": [kind]}) for i, name, kind in concepts]
@@ -58,6 +60,9 @@ def test_only_concepts_of_a_vocabulary_or_a_type_are_answered(genlink: Run, tmp_
     assert answers("--concept-type", "T2", "--id-prefix", "B") == (0, "B:1")
     code, error = answers("--id-prefix", "C")
     assert (code, error.startswith("error: no concept of the knowledge base passes --id-prefix C.")) == (1, True)
+    assert "It has the types T1, T2; " in error
+    monkeypatch.setattr("genlink.bulk.run.MOST_TYPES", 1)
+    assert "It has the types T1 and 1 more; " in answers("--concept-type", "t1")[1]
 
 
 def test_predictions_can_be_read_and_scored_again(run: Run, corpus: Path, tmp_path: Path) -> None:
@@ -185,3 +190,15 @@ def test_a_corpus_is_read_in_the_format_and_the_encoding_that_are_given(run: Run
     assert run(path, "--format", "pubtator", "--encoding", "cp1252", "--output", output)[0] == 0
     [record] = read_predictions(output)
     assert (record.text, record.candidates[0].concept_id) == ("asthma", "C2")
+
+
+def test_what_is_missing_or_given_twice_is_said(genlink: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("note.txt").write_text("No asthma.", encoding="utf-8")
+    for arguments, message in (
+        ([], "Give a corpus, - for standard input, or --text."),
+        (["note.txt", "--text", "[[asthma]]"], "Give either a corpus or --text, not both."),
+        (["nofile.txt"], "nofile.txt is taken for the MODEL: there is no such file."),
+    ):
+        code, out, error = genlink("link", *arguments)
+        assert (code, out, error.count("\n")) == (2, "", 1) and message in error

@@ -156,6 +156,12 @@ def test_a_page_shows_texts_and_candidates_and_runs_nothing_that_they_say(run: R
     assert not re.search(r"<b>|<script|https?:", page)
 
 
+def test_a_page_shows_all_concepts_of_an_ambiguous_name(run: Run) -> None:
+    write("note.txt", "No [[SF]].")
+    assert run("note.txt", "--output", "out.html")[0] == 0
+    assert '<mark title="SF | SF">SF<sub> C3|C4</sub></mark>' in text_of("out.html")
+
+
 def test_every_record_says_how_probable_it_is_and_whether_it_is_nil(run: Run) -> None:
     write("corpus", CORPUS)
     write(

@@ -106,6 +106,15 @@ def test_the_key_of_what_is_found_is_that_of_the_singular() -> None:
     assert NameFinder(kb, FinderRules(plurals=False)).key_of("kidneys") is None
 
 
+def test_a_name_with_half_of_its_short_form_is_not_found() -> None:
+    names = ("lung disease", "lung disease (COPD)", "metformin", "metformin(1+)")
+    assert found("Lung disease (COPD), metformin(1+) (lung disease)", *names, rules=FinderRules()) == [
+        "Lung disease",
+        "metformin",
+        "lung disease",
+    ]
+
+
 def test_a_letter_is_no_abbreviation_of_itself() -> None:
     kb = KnowledgeBase.from_concepts([Concept("C1", ("potassium", "K"))])
     assert NameFinder(kb, FinderRules(min_characters=1)).find("Serum K was low") == [(6, 7)]
