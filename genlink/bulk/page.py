@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from genlink.corpora import text_output
+from genlink.pipeline.cells import chosen_candidates
 from genlink.pipeline.linked import Linked
 from genlink.schema import Prediction
 
@@ -64,10 +65,9 @@ def _marked(item: Linked) -> str:
         if start < at or not start < end <= len(text):
             continue
         # All concepts of the best name: nothing says which of them is meant.
-        best = [] if prediction.is_nil else [c for c in prediction.candidates if c.rank == 1]
-        kind, name = (
-            ("", " | ".join(c.concept_name for c in best)) if best else (' class="nil"', "not in the knowledge base")
-        )
+        best = chosen_candidates(prediction)
+        kind = "" if best else ' class="nil"'
+        name = " | ".join(c.concept_name for c in best) or "not in the knowledge base"
         concept = "|".join(c.concept_id for c in best) or "NIL"
         pieces.append(escape(text[at:start]))
         pieces.append(
